@@ -1,0 +1,1 @@
+"""Compatibility tables, as data: JSON files, their schemas and the matrix version."""

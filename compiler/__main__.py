@@ -1,0 +1,5 @@
+"""`python -m cogc`."""
+
+from .cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,63 @@
+"""The only reader of files that are shipped with the package: tables, schemas, templates, runtime, pages."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["diagnostic_page", "load_schema", "load_table", "matrix_version", "runtime_files", "schema_names"]
+
+_HERE = Path(__file__).parent
+# Folder of the repository → its name inside the installed package (see pyproject.toml).
+_INSTALLED = {
+    "compatibility": "compatibility",
+    "schemas": "schemas",
+    "runtime": "_runtime",
+    "docs/diagnostics": "_pages",
+}
+
+
+def _folder(name: str) -> Path:
+    """A data folder: inside the package when installed, beside it in a checkout."""
+    installed = _HERE / _INSTALLED[name]
+    return installed if installed.is_dir() else _HERE.resolve().parent / name
+
+
+@cache
+def load_schema(name: str) -> dict[str, Any]:
+    """The published JSON Schema `name`, such as `cog`, `ir`."""
+    schema: dict[str, Any] = json.loads((_folder("schemas") / f"{name}.schema.json").read_bytes())
+    return schema
+
+
+def schema_names() -> tuple[str, ...]:
+    """The names of all published schemas, sorted."""
+    return tuple(sorted(path.name.removesuffix(".schema.json") for path in _folder("schemas").glob("*.schema.json")))
+
+
+@cache
+def load_table(name: str) -> dict[str, Any]:
+    """The compatibility table `name`, such as `torch`, as its JSON document."""
+    table: dict[str, Any] = json.loads((_folder("compatibility") / f"{name}.json").read_bytes())
+    return table
+
+
+@cache
+def matrix_version() -> str:
+    """The version of the bundled compatibility matrix, such as `2026.11`."""
+    return (_folder("compatibility") / "MATRIX").read_text("utf-8").strip()
+
+
+def runtime_files() -> tuple[tuple[str, bytes], ...]:
+    """What goes into images as /opt/cogc: (path relative to the runtime folder, content), sorted by path."""
+    root = _folder("runtime")
+    found = (path for folder in ("cog",) for path in (root / folder).rglob("*") if path.suffix in (".py", ".typed"))
+    return tuple((path.relative_to(root).as_posix(), path.read_bytes()) for path in sorted(found))
+
+
+def diagnostic_page(code: str) -> str | None:
+    """The page of a diagnostic code as Markdown, or None when the code has none."""
+    page = _folder("docs/diagnostics") / f"{code}.md"
+    return page.read_text("utf-8") if page.is_file() else None

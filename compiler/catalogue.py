@@ -1,0 +1,193 @@
+"""The catalogue of diagnostic codes: the stable name, the severity and one sentence for each.
+
+COG1xx reading cog.yaml and its keys; COG2xx requirements and resolution; COG3xx the project's files and the
+image; COG4xx the model's signature; COG5xx the command line, files and output. Every code has a page in
+docs/diagnostics. A code is never reused for something else.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+__all__ = ["CATALOGUE", "Entry"]
+
+
+class Entry(NamedTuple):
+    """What is fixed about a code. `severity` is that of every diagnostic with the code."""
+
+    name: str
+    severity: Literal["error", "warning", "info"]
+    summary: str
+
+
+CATALOGUE: dict[str, Entry] = {
+    # COG10x: the YAML text
+    "COG100": Entry("config-not-found", "error", "No cog.yaml was found here or in a parent directory."),
+    "COG101": Entry("invalid-yaml", "error", "The file is not valid YAML."),
+    "COG102": Entry("duplicate-key", "error", "A mapping has the same key twice; YAML keeps only one in silence."),
+    "COG103": Entry("tab-indentation", "error", "A tab is used for indentation, which YAML forbids."),
+    "COG104": Entry("several-documents", "error", "The file holds more than one YAML document."),
+    "COG105": Entry("wrong-encoding", "error", "The file is not UTF-8 text."),
+    "COG106": Entry("file-too-large", "error", "The file is larger than any real configuration."),
+    "COG107": Entry("too-deep-or-too-many", "error", "Nesting or aliases make the document larger than the limits."),
+    "COG108": Entry("byte-order-mark", "info", "The file starts with a byte order mark, which is ignored."),
+    "COG109": Entry("anchors-expanded", "info", "Anchors and aliases are used; each alias is expanded."),
+    "COG110": Entry("empty-config", "info", "The file is empty: every key has its default."),
+    "COG111": Entry("carriage-returns", "info", "The file has Windows line ends, which are accepted."),
+    # COG12x: shape
+    "COG120": Entry("unknown-key", "error", "The key does not exist."),
+    "COG121": Entry("wrong-type", "error", "The value has the wrong type."),
+    "COG122": Entry("missing-key", "error", "A required key is missing."),
+    "COG123": Entry("invalid-value", "error", "The value is not one of those allowed."),
+    "COG124": Entry("unquoted-version", "warning", "A version is written as a number; YAML drops its trailing zero."),
+    "COG125": Entry("legacy-layout", "error", "The file has the layout of 2021, before the `build` key."),
+    "COG126": Entry("deprecated-key", "warning", "The key is deprecated; another one replaces it."),
+    "COG127": Entry("ignored-key", "warning", "The key is accepted but has no effect."),
+    # COG13x: meaning of single keys
+    "COG130": Entry("invalid-python-version", "error", "`build.python_version` is not a supported version."),
+    "COG131": Entry("python-end-of-life", "warning", "The Python version no longer gets security fixes."),
+    "COG132": Entry("python-unknown", "warning", "The Python version is newer than the compatibility matrix."),
+    "COG133": Entry("invalid-cuda", "error", "`build.cuda` or `build.cudnn` is not a supported version."),
+    "COG134": Entry("cuda-without-gpu", "warning", "`build.cuda` or `build.cudnn` has no effect without `gpu: true`."),
+    "COG135": Entry("invalid-target", "error", "A target is not of the form `file.py:Name`."),
+    "COG136": Entry("predict-and-run", "error", "Both `predict` and `run` name the prediction target."),
+    "COG137": Entry(
+        "packages-and-requirements", "error", "`python_packages` and `python_requirements` exclude each other."
+    ),
+    "COG138": Entry("invalid-system-package", "error", "The text is not the name of a system package."),
+    "COG139": Entry("newline-in-command", "error", "A command of `build.run` spans several lines."),
+    "COG140": Entry("invalid-environment", "error", "An entry of `environment` is not an allowed `NAME=value`."),
+    "COG141": Entry("invalid-concurrency", "error", "The `concurrency` setting cannot work."),
+    "COG142": Entry("invalid-mount", "error", "A mount of `build.run` is not valid."),
+    "COG143": Entry("invalid-weights", "error", "A managed weight is not valid."),
+    "COG144": Entry(
+        "model-and-image", "error", "`model` and `image` exclude each other, or `model` is not a repository."
+    ),
+    "COG145": Entry("invalid-image-name", "error", "`image` is not a valid image name."),
+    "COG146": Entry("not-a-build-command", "error", "`build.run` needs a command."),
+    "COG147": Entry("sdk-version", "warning", "`build.sdk_version` differs from the bundled runtime, which is used."),
+    "COG148": Entry("path-leaves-project", "error", "A path is absolute or leaves the project."),
+    "COG149": Entry("no-target", "info", "Neither `predict` nor `train` is set: the image cannot serve predictions."),
+    "COG150": Entry("concurrency-deprecated", "info", "Newer models set concurrency with a decorator."),
+    "COG151": Entry("invalid-user", "error", "`build.user` is not a user name or id."),
+    "COG152": Entry("system-package-form", "warning", "An item of `system_packages` is not one plain package name."),
+    # COG20x: requirements
+    "COG200": Entry(
+        "requirements-not-found", "error", "A requirements or constraints file does not exist or cannot be read."
+    ),
+    "COG201": Entry("requirements-cycle", "error", "Requirements files include each other in a circle."),
+    "COG202": Entry("managed-package", "warning", "The package is installed by cogc itself; the line is dropped."),
+    "COG203": Entry("local-requirement", "error", "A local requirement has a form that cannot be built into an image."),
+    "COG204": Entry(
+        "unreadable-requirement", "warning", "The line is not a requirement cogc understands; it is passed on as it is."
+    ),
+    "COG205": Entry("not-the-package-name", "warning", "The package of that name is not the one that is meant."),
+    "COG206": Entry("git-missing", "warning", "A requirement needs git in the image."),
+    "COG207": Entry("unsupported-option", "error", "The requirements option cannot be used in an image build."),
+    "COG208": Entry("project-itself-dropped", "info", "`-e .` is dropped: the project is in the image as /src."),
+    "COG209": Entry("insecure-git-url", "warning", "The git:// protocol is no longer served by most hosts."),
+    "COG210": Entry("item-not-one-line", "error", "An item of `python_packages` is not one line of text."),
+    # COG22x: resolution
+    "COG220": Entry("no-wheel-for-python", "warning", "A pinned package has no wheel for the chosen Python."),
+    "COG221": Entry("no-common-python", "error", "No Python version suits all pinned packages."),
+    "COG222": Entry("cuda-conflict", "error", "CUDA versions that are needed contradict each other."),
+    "COG223": Entry("no-base-image", "error", "No base image has the CUDA and cuDNN that are needed."),
+    "COG224": Entry(
+        "unpinned-framework", "warning", "The framework is not pinned: the build takes whatever is newest."
+    ),
+    "COG225": Entry("unknown-framework-version", "warning", "The version is not in the compatibility matrix."),
+    "COG226": Entry("companion-mismatch", "error", "Two pinned packages demand different versions of each other."),
+    "COG227": Entry("minor-pin-expanded", "info", "A two-part pin is read as its newest patch release."),
+    "COG228": Entry("base-image-choice", "info", "Why this base image was chosen."),
+    "COG229": Entry("cuda-build-missing", "warning", "The package has no build for the CUDA version that is set."),
+    "COG230": Entry("gpu-build-missing", "warning", "The package has no GPU build for the platform."),
+    "COG231": Entry("base-image-end-of-life", "warning", "The base image may have been deleted from its registry."),
+    # COG30x: project files and the image
+    "COG300": Entry("target-file-missing", "warning", "The file of a target does not exist."),
+    "COG301": Entry(
+        "staging-hidden", "warning", "The .dockerignore hides the staged files; they are written inline instead."
+    ),
+    "COG302": Entry(
+        "system-package-renamed",
+        "warning",
+        "The system package has another name in this release; the name is rewritten.",
+    ),
+    "COG303": Entry("system-package-gone", "warning", "The system package does not exist in this release."),
+    "COG304": Entry("weights-found", "info", "Large files get a layer of their own."),
+    "COG305": Entry(
+        "code-beside-weights", "info", "A directory with large files also holds code and stays in the code layer."
+    ),
+    "COG306": Entry("large-file-in-root", "info", "A large file lies in the project's root."),
+    "COG307": Entry("artifact-hidden", "error", "A local package is hidden by .dockerignore."),
+    "COG308": Entry("old-frontend", "error", "The Dockerfile dialect cannot express the build."),
+    "COG309": Entry("invalid-template", "error", "The Dockerfile template cannot be used."),
+    "COG310": Entry("invalid-certificate", "error", "`COG_CA_CERT` does not hold a certificate."),
+    "COG311": Entry("unwalkable-project", "warning", "A directory of the project cannot be read."),
+    "COG312": Entry("invalid-dockerignore", "warning", "A pattern of .dockerignore is not valid and is ignored."),
+    "COG313": Entry("unencodable-name", "error", "A file name cannot be written in a Dockerfile."),
+    "COG314": Entry(
+        "secret-in-image", "warning", "A file that looks like a credential would be copied into the image."
+    ),
+    # COG4xx: the model's signature
+    "COG400": Entry("target-not-found", "error", "The file has no class or function of that name."),
+    "COG401": Entry("method-not-found", "error", "The class of the target has no method to call."),
+    "COG402": Entry("predict-and-run-methods", "error", "The class defines both `predict` and `run`."),
+    "COG403": Entry("invalid-python", "error", "The file is not valid Python."),
+    "COG404": Entry("wrong-source-encoding", "error", "The Python file is not text in the encoding it declares."),
+    "COG405": Entry("source-too-large", "error", "The Python file is larger or nested deeper than the limits."),
+    "COG406": Entry(
+        "missing-return-type", "error", "The function has no return annotation, so its output type is not known."
+    ),
+    "COG407": Entry("missing-input-type", "error", "A parameter has no type annotation."),
+    "COG408": Entry("unsupported-type", "error", "The type cannot be an input or an output of a model."),
+    "COG409": Entry(
+        "unresolved-type", "warning", "The type comes from outside the project; the schema is completed in the image."
+    ),
+    "COG410": Entry(
+        "dynamic-default", "warning", "The default is computed at run time; the schema is completed in the image."
+    ),
+    "COG411": Entry(
+        "dynamic-argument",
+        "warning",
+        "An argument of `Input` is computed at run time; the schema is completed in the image.",
+    ),
+    "COG412": Entry(
+        "dynamic-target",
+        "warning",
+        "The target is made at run time or elsewhere; the schema is completed in the image.",
+    ),
+    "COG413": Entry(
+        "default-out-of-bounds", "error", "The default is outside the minimum and maximum of its own input."
+    ),
+    "COG414": Entry("default-not-a-choice", "error", "The default is not one of the choices of its own input."),
+    "COG415": Entry("invalid-choices", "error", "The choices do not fit the type of the input."),
+    "COG416": Entry("constraint-without-effect", "error", "A constraint does not apply to the type of the input."),
+    "COG417": Entry("invalid-constraint", "error", "An argument of `Input` has a value that makes no sense."),
+    "COG418": Entry("unknown-input-argument", "error", "`Input` has no such argument."),
+    "COG419": Entry("default-of-other-type", "warning", "The default does not have the type of the input."),
+    "COG420": Entry(
+        "invalid-iterator", "error", "An iterator type stands where it cannot, or has the wrong element type."
+    ),
+    "COG421": Entry("name-not-imported", "warning", "A name of `cog` or `typing` is used but not imported."),
+    "COG422": Entry("type-not-portable", "warning", "The type works here, but Cog itself may refuse it."),
+    "COG423": Entry("invalid-decorator", "error", "`@cog.streaming` or `@cog.concurrent` does not fit the function."),
+    "COG424": Entry("invalid-legacy-input", "error", "An `@cog.input` declaration is not valid."),
+    "COG425": Entry("undeclared-legacy-parameter", "warning", "An input is declared that the function does not take."),
+    "COG426": Entry("variable-parameters", "warning", "`*args` and `**kwargs` take part in no schema."),
+    "COG427": Entry(
+        "yield-without-iterator", "warning", "The function yields, but its output type is not an iterator."
+    ),
+    "COG428": Entry("default-without-json", "warning", "The default has no JSON form and is left out of the schema."),
+    "COG429": Entry("parameter-order", "error", "A parameter without a default follows one with a default."),
+    "COG430": Entry(
+        "newer-python-syntax", "warning", "The file may use syntax that is newer than the Python that cogc runs on."
+    ),
+    "COG431": Entry("pathlib-input", "warning", "An input has the type `pathlib.Path`, which is read as `cog.Path`."),
+    "COG432": Entry("positional-only-input", "error", "A parameter is positional-only, but inputs are passed by name."),
+    # COG50x: the command line and files
+    "COG500": Entry("unreadable-file", "error", "A file cannot be read."),
+    "COG501": Entry("unwritable-file", "error", "A file or directory cannot be written."),
+    "COG502": Entry("out-of-date", "error", "The checked file differs from what would be generated."),
+    "COG503": Entry("invalid-option", "error", "An option has a value that cannot be used."),
+    "COG504": Entry("prebuilt-base-off", "warning", "Prebuilt Cog base images are not used."),
+}

@@ -1,0 +1,144 @@
+"""The command line: which command, its arguments, exit codes. Each command is imported only when it is chosen.
+
+Exit codes: 0 fine, 1 the input is wrong, 2 the command line is wrong, 3 a bug of cogc; 130 after Ctrl-C and
+141 when the reader of a pipe went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from . import __version__
+from .suggest import closest
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "compile": "compile cog.yaml to a Dockerfile",
+    "check": "check cog.yaml and what it names, without writing anything",
+    "ir": "show the intermediate representation of a build",
+    "explain": "explain a diagnostic code, or say why each line of the Dockerfile is there",
+    "schema": "print the OpenAPI schema of the model, or a JSON Schema of cogc",
+    "init": "write a new project: cog.yaml, predict.py and more",
+    "completion": "print a completion script for a shell",
+    "version": "print the version",
+}
+_SYNONYMS = {"new": "init", "start": "init", "build": "compile", "lint": "check", "validate": "check"}
+
+_HELP = """\
+usage: cogc COMMAND [options]
+
+Compile cog.yaml to Dockerfiles for machine-learning models.
+
+commands:
+{commands}
+
+options:
+  -h, --help     show this help; `cogc COMMAND --help` shows that of a command
+  --version      print the version
+  --no-color     no colour; so do NO_COLOR and a stream that is no terminal
+  --debug        show tracebacks of cogc itself
+
+examples:
+  cogc init                              start a project
+  cogc compile cog.yaml > Dockerfile     then: docker build .
+  cogc compile --check Dockerfile        in CI: is the Dockerfile up to date?
+  cogc check --fix                       find problems, mend what is safe to mend
+  cogc explain COG124                    what a diagnostic means
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argument errors in one line, with a suggestion where an option is misspelt."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: "):
+            given = message.removeprefix("unrecognized arguments: ").split()[0]
+            known = [option for action in self._actions for option in action.option_strings]
+            near = closest(given.partition("=")[0], known) if given.startswith("-") else None
+            message = f"unknown argument {given}" + (f"; did you mean {near}?" if near else "")
+        print(f"{self.prog}: error: {message}\nTry `{self.prog} --help`.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code; never a traceback unless --debug asks for it."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        status = _run([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+        return status
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        print("cogc: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Nobody reads any more. Keep the interpreter from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if debug:
+            raise
+        print(f"cogc: error: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"cogc: internal error: {type(error).__name__}: {error}\n"
+            "This is a bug of cogc. Run the command again with --debug and report what it prints.",
+            file=sys.stderr,
+        )
+        return 3
+
+
+def _run(words: list[str]) -> int:
+    if "--no-color" in words:
+        words = [word for word in words if word != "--no-color"]
+        os.environ["NO_COLOR"] = "1"
+    if not words or words[0] in ("-h", "--help", "help"):
+        return _help(words[1:])
+    if words[0] in ("--version", "-V"):
+        print(f"cogc version {__version__}")
+        return 0
+    name = words[0]
+    if name not in COMMANDS:
+        return _unknown_command(name)
+    command = import_module(f".commands.{name}", __package__)
+    parser = _Parser(
+        prog=f"cogc {name}",
+        description=command.__doc__,
+        epilog=command.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    status: int = command.run(parser.parse_args(words[1:]))
+    return status
+
+
+def _help(words: list[str]) -> int:
+    if words and words[0] in COMMANDS:
+        return _run([words[0], "--help"])
+    commands = "\n".join(f"  {name:<12} {summary}" for name, summary in COMMANDS.items())
+    print(_HELP.format(commands=commands), end="")
+    return 0
+
+
+def _unknown_command(name: str) -> int:
+    near = _SYNONYMS.get(name) or closest(name, COMMANDS)
+    suggestion = f"; did you mean `cogc {near}`?" if near else ""
+    what = "option" if name.startswith("-") else "command"
+    print(f"cogc: error: unknown {what} {name}{suggestion}\nTry `cogc --help`.", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,277 @@
+"""What commands share: finding the project, reading it, showing diagnostics, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..diagnostics import Diagnostic, Severity, has_errors, report
+from ..disk import ProjectFiles, describe, find_upward
+from ..source import Span
+
+if TYPE_CHECKING:
+    from ..driver import Source
+    from ..frontend.lower import BuildOptions
+
+__all__ = [
+    "Project",
+    "add_build_arguments",
+    "add_project_arguments",
+    "build_options",
+    "fail",
+    "frontend_version",
+    "load_project",
+    "show",
+    "source_of",
+]
+
+FORMATS = ("text", "concise", "json", "sarif", "github")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project on disk: its root, the configuration's name in it and bytes."""
+
+    root: Path
+    name: str
+    config: bytes
+
+    @property
+    def files(self) -> ProjectFiles:
+        """The project's files."""
+        return ProjectFiles(self.root)
+
+
+def add_project_arguments(parser: argparse.ArgumentParser) -> None:
+    """FILE and --file."""
+    parser.add_argument(
+        "path", nargs="?", metavar="FILE", help="the configuration; `-` reads standard input (default: search upward)"
+    )
+    parser.add_argument(
+        "-f",
+        "--file",
+        default="cog.yaml",
+        metavar="NAME",
+        help="name of the configuration to search for (default: cog.yaml)",
+    )
+
+
+def add_build_arguments(parser: argparse.ArgumentParser) -> None:
+    """What bears on the build itself; `build_options` reads it."""
+    group = parser.add_argument_group("the image")
+    group.add_argument(
+        "--platform", metavar="OS/ARCH", help="platform of the image, such as linux/amd64 or linux/arm64"
+    )
+    group.add_argument("--base-image", metavar="IMAGE", help="base image to use as it is; it must have Python")
+    group.add_argument(
+        "--use-cuda-base-image",
+        default="auto",
+        metavar="auto|true|false",
+        help="whether a GPU model starts from nvidia/cuda (default: auto, only when something needs it)",
+    )
+    group.add_argument("--use-cog-base-image", nargs="?", const="true", default="false", help=argparse.SUPPRESS)
+    group.add_argument(
+        "--separate-weights", action="store_true", help="take weights from an image of their own, IMAGE-weights"
+    )
+    group.add_argument("--image-name", metavar="NAME", help="name of the image (default: from cog.yaml)")
+    group.add_argument(
+        "--user", metavar="USER", help="user that the container runs as (default: build.user, else root)"
+    )
+    group.add_argument("--no-source", action="store_true", help="leave the project's code out of the image")
+    group.add_argument(
+        "--no-tools", action="store_true", help="do not add the tools (curl, git, a compiler) that Cog's images have"
+    )
+    group.add_argument(
+        "--installer",
+        choices=("auto", "uv", "pip"),
+        default="auto",
+        help="what installs Python packages (default: uv, or pip where a line needs it)",
+    )
+    group.add_argument(
+        "--cuda-python",
+        choices=("uv", "apt", "image"),
+        default="uv",
+        help="where Python in CUDA images comes from: uv, the distribution, or the python image (default: uv)",
+    )
+    group.add_argument("--strip", action="store_true", help=argparse.SUPPRESS)
+    group.add_argument("--precompile", action="store_true", help=argparse.SUPPRESS)
+
+
+def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, tuple[Diagnostic, ...]]:
+    """The options of the build, or what is wrong with them. Error: COG503; warning: COG504."""
+    from ..frontend.lower import BuildOptions
+    from ..frontend.values import check_image_name, check_user
+
+    found: list[Diagnostic] = []
+    use_cuda = "false" if arguments.use_cuda_base_image.lower() == "false" else "auto"
+    if arguments.use_cuda_base_image.lower() not in ("auto", "false"):
+        use_cuda = "true"
+    given = [
+        flag
+        for flag, is_given in (
+            ("--use-cog-base-image", arguments.use_cog_base_image != "false"),
+            ("--use-cuda-base-image", use_cuda != "auto"),
+            ("--base-image", arguments.base_image is not None),
+        )
+        if is_given
+    ]
+    if len(given) > 1:
+        message = f"The flags {given[0]} and {given[1]} are mutually exclusive: you can only set one of them."
+        found.append(report("COG503", message))
+    if arguments.use_cog_base_image != "false":
+        found.append(report("COG504", "prebuilt Cog base images are not used; the image is built from the usual base"))
+    if arguments.platform is not None and arguments.platform not in ("linux/amd64", "linux/arm64"):
+        message = f"--platform {arguments.platform}: the platforms are linux/amd64 and linux/arm64"
+        found.append(report("COG503", message))
+    for option, value in (("--base-image", arguments.base_image), ("--image-name", arguments.image_name)):
+        if value is not None and check_image_name(value, Span.of_file("")):
+            found.append(report("COG503", f"{option} {value}: not a valid image name"))
+    if arguments.user is not None and check_user(arguments.user, Span.of_file("")):
+        found.append(report("COG503", f"--user {arguments.user}: write a name, an id or uid:gid"))
+    if has_errors(found):
+        return None, tuple(found)
+    options = BuildOptions(
+        platform=arguments.platform,
+        base_image=arguments.base_image,
+        use_cuda_base="true" if use_cuda == "true" else "false" if use_cuda == "false" else "auto",
+        installer=arguments.installer,
+        cuda_python=arguments.cuda_python,
+        separate_weights=arguments.separate_weights,
+        image_name=arguments.image_name,
+        with_source=not arguments.no_source,
+        user=arguments.user,
+        strips=arguments.strip,
+        precompiles=arguments.precompile,
+        installs_tools=not arguments.no_tools,
+    )
+    return options, tuple(found)
+
+
+def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[Diagnostic, ...]]:
+    """Find and read the configuration. Errors: COG100, COG500."""
+    if arguments.path == "-":
+        return Project(Path.cwd(), arguments.file, sys.stdin.buffer.read()), ()
+    if arguments.path is not None:
+        path = Path(arguments.path)
+        if path.is_dir():
+            path = path / arguments.file
+    else:
+        start = Path.cwd()
+        found = find_upward(arguments.file, start)
+        if found is None:
+            message = f"{arguments.file} not found in {start} (or in any parent directories)"
+            return None, (report("COG100", message, hint="`cogc init` writes one"),)
+        path = found
+    root = Path(os.path.abspath(path)).parent
+    if arguments.path is None and "/" in arguments.file:
+        root = Path(os.path.abspath(path))
+        for _ in Path(arguments.file).parts:
+            root = root.parent
+    name = os.path.relpath(os.path.abspath(path), root).replace(os.sep, "/")
+    try:
+        return Project(root, name, path.read_bytes()), ()
+    except OSError as error:
+        return None, (report("COG500", f"{arguments.path or name} {describe(error)}"),)
+
+
+def source_of(project: Project) -> tuple[Source | None, tuple[Diagnostic, ...]]:
+    """The project as the compiler takes it, with what the environment adds. Error: COG310."""
+    from ..driver import Source
+    from ._certificate import read_certificate
+
+    certificate, found = read_certificate(os.environ.get("COG_CA_CERT", ""))
+    if has_errors(found):
+        return None, found
+    source = Source(
+        config=project.config,
+        name=project.name,
+        directory=project.root.name,
+        files=project.files,
+        certificate=certificate,
+    )
+    return source, found
+
+
+def frontend_version(text: str) -> tuple[tuple[int, int] | None, tuple[Diagnostic, ...]]:
+    """The Dockerfile dialect `1.4` … `1.19` as numbers. Error: COG503."""
+    major, _, minor = text.partition(".")
+    if major == "1" and minor.isdigit() and int(minor) >= 4:
+        return (1, int(minor)), ()
+    message = f"--dockerfile-frontend {text}: dialects are 1.4 to 1.19, as in docker/dockerfile:1.4"
+    return None, (report("COG503", message),)
+
+
+def show(
+    diagnostics: Iterable[Diagnostic],
+    project: Project | None,
+    *,
+    format: str = "text",
+    with_info: bool = False,
+    to_stdout: bool = False,
+) -> None:
+    """Print diagnostics: to standard error, or as the result of the command to standard output."""
+    from ..render import render
+
+    shown = [d for d in diagnostics if with_info or d.severity is not Severity.INFO]
+    stream = sys.stdout if to_stdout else sys.stderr
+    prefix = _prefix(project)
+    sources = _sources(shown, project, prefix)
+    is_terminal = stream.isatty()
+    plain = any(os.environ.get(name) for name in ("NO_COLOR", "COG_NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    width = os.get_terminal_size(stream.fileno()).columns if is_terminal else 100
+    moved = [_moved(diagnostic, prefix) for diagnostic in shown]
+    text = render(moved, sources, format, colour=is_terminal and not plain, width=max(width, 40))
+    stream.write(text)
+
+
+def fail(diagnostics: Sequence[Diagnostic], project: Project | None, format: str = "text") -> int:
+    """Show what is wrong on standard error; the exit code of wrong input."""
+    show(diagnostics, project, format=format)
+    return 1
+
+
+def _prefix(project: Project | None) -> str:
+    """What stands before paths of the project when they are shown: how to get there from here."""
+    if project is None:
+        return ""
+    relative = os.path.relpath(project.root)
+    if relative == ".":
+        return ""
+    shown = str(project.root) if relative.startswith("..") else relative
+    return shown.replace(os.sep, "/").rstrip("/") + "/"
+
+
+def _moved(diagnostic: Diagnostic, prefix: str) -> Diagnostic:
+    """The same, with paths as seen from the current directory."""
+    if not prefix:
+        return diagnostic
+
+    def span(old: Span | None) -> Span | None:
+        return replace(old, file=prefix + old.file) if old else None
+
+    fix = diagnostic.fix
+    if fix is not None:
+        edits = tuple(replace(edit, span=replace(edit.span, file=prefix + edit.span.file)) for edit in fix.edits)
+        fix = replace(fix, edits=edits)
+    notes = tuple(replace(note, span=span(note.span)) for note in diagnostic.notes)
+    return replace(diagnostic, span=span(diagnostic.span), notes=notes, fix=fix)
+
+
+def _sources(diagnostics: Sequence[Diagnostic], project: Project | None, prefix: str) -> dict[str, str]:
+    """The text of every file that a diagnostic points into, as far as it can be read."""
+    if project is None:
+        return {}
+    spans = [d.span for d in diagnostics] + [note.span for d in diagnostics for note in d.notes]
+    texts: dict[str, str] = {}
+    for name in sorted({span.file for span in spans if span is not None}):
+        try:
+            raw = project.config if name == project.name else project.files.read(name)
+        except Exception:  # the file is what the diagnostic is about
+            continue
+        texts[prefix + name] = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    return texts

@@ -1,0 +1,268 @@
+"""Compile cog.yaml to a Dockerfile on standard output.
+
+Files that the build needs are staged in .cog/build beside cog.yaml; `docker build .` finds them there.
+No container engine and no network are used, and the same input gives the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..diagnostics import Diagnostic, has_errors, report
+from ..disk import describe, stage_files, write_atomically
+from ..source import Span
+from ._project import (
+    Project,
+    add_build_arguments,
+    add_project_arguments,
+    build_options,
+    fail,
+    frontend_version,
+    load_project,
+    show,
+    source_of,
+)
+
+if TYPE_CHECKING:
+    from ..driver import Compilation
+
+__all__ = ["EXAMPLES", "add_arguments", "run"]
+
+EXAMPLES = """\
+examples:
+  cogc compile cog.yaml > Dockerfile && docker build .
+  cogc compile | docker build -f - .
+  cogc compile --inline -o Dockerfile      one self-contained file, nothing staged
+  cogc compile --check Dockerfile          exit 1 and a diff when it is out of date
+  cogc compile --separate-weights -o Dockerfile
+  cogc compile --emit weights-dockerfile -o Dockerfile.weights
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `cogc compile`."""
+    add_project_arguments(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
+    output.add_argument(
+        "--emit",
+        choices=("dockerfile", "weights-dockerfile", "dockerignore", "ir"),
+        default="dockerfile",
+        help="what to print: the Dockerfile, that of the weights image, its ignore file, or the resolved IR",
+    )
+    output.add_argument("--inline", action="store_true", help="write a self-contained Dockerfile; stage nothing")
+    output.add_argument("--check", metavar="FILE", help="write nothing; exit 1 with a diff when FILE is out of date")
+    output.add_argument("--annotate", action="store_true", help="write every cause of every line as a comment")
+    output.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="json: the result and all diagnostics as one document",
+    )
+    output.add_argument(
+        "--syntax",
+        nargs="?",
+        const="docker/dockerfile:1",
+        metavar="IMAGE",
+        help="name a frontend image in the first line (default: none; with no value docker/dockerfile:1)",
+    )
+    output.add_argument(
+        "--dockerfile-frontend",
+        default="1.19",
+        metavar="VERSION",
+        help="Dockerfile dialect to write, 1.4 to 1.19 (default: 1.19, which Docker 28.5 knows)",
+    )
+    add_build_arguments(parser)
+
+
+def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
+    """Compile, write, and give the exit code. `stages=False` leaves the staging directory alone."""
+    if arguments.path == "-" and arguments.check == "-":
+        return fail([report("COG503", "--check needs the name of a file")], None)
+    options, found = build_options(arguments)
+    dialect, problems = frontend_version(arguments.dockerfile_frontend)
+    found += problems
+    if options is None or dialect is None:
+        return fail(found, None)
+    project, problems = load_project(arguments)
+    if project is None:
+        return fail(problems, None)
+    source, problems = source_of(project)
+    found += problems
+    if source is None:
+        return fail(found, project)
+
+    from ..driver import bundled_matrix, compile_project
+
+    compilation = compile_project(source, options, bundled_matrix())
+    found += compilation.diagnostics
+    text, problems = (None, ()) if has_errors(found) else _emit(arguments, compilation, project, dialect)
+    found += problems
+    if text is None or has_errors(found):
+        return _refuse(arguments, found, project)
+    is_inline = arguments.inline or compilation.is_staging_hidden
+    if arguments.check is not None:
+        show(found, project)
+        return _check(Path(arguments.check), text, project)
+    try:
+        if stages and arguments.emit == "dockerfile" and not is_inline:
+            stage_files(project.root, _staging(), compilation.staged)
+        result = _document(text, compilation, found, is_inline) if arguments.format == "json" else text
+        if arguments.output is None:
+            _print(result)
+        else:
+            write_atomically(Path(arguments.output), result.encode())
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        hint = "--inline needs no staging directory" if not is_inline and arguments.output is None else None
+        path = error.filename or arguments.output or "the output"
+        return fail([*found, report("COG501", f"{path} {_unwritable(error)}", hint=hint)], project)
+    if arguments.format == "text":
+        show(found, project)
+    return 0
+
+
+def _emit(
+    arguments: argparse.Namespace, compilation: Compilation, project: Project, dialect: tuple[int, int]
+) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    from .. import __version__
+    from ..backends.dockerfile import DockerfileOptions, emit_dockerfile
+    from ..driver import weights_build
+
+    build = compilation.resolved
+    assert build is not None
+    if arguments.emit == "ir":
+        from ..ir.text import render_ir
+
+        return render_ir(build), ()
+    if arguments.emit == "dockerignore":
+        return "".join(f"{line}\n" for line in _ignore_lines(compilation)), ()
+    if arguments.emit == "weights-dockerfile":
+        build = weights_build(build)
+        if build is None:
+            return None, (report("COG503", "--emit weights-dockerfile: the project has no weights of 10 MiB or more"),)
+    found: tuple[Diagnostic, ...] = ()
+    is_inline = arguments.inline or compilation.is_staging_hidden
+    if compilation.is_staging_hidden and not arguments.inline and arguments.emit == "dockerfile":
+        found = (_hidden_staging(),)
+    template, problems = _template(compilation, project)
+    found += problems
+    options = DockerfileOptions(
+        version=__version__,
+        config_file=project.name,
+        frontend=dialect,
+        syntax=arguments.syntax,
+        inline=is_inline and arguments.emit == "dockerfile",
+        annotate=arguments.annotate,
+        template=template,
+    )
+    text, problems = emit_dockerfile(build, compilation.staged, options)
+    return text, found + problems
+
+
+def _template(
+    compilation: Compilation, project: Project
+) -> tuple[tuple[str, str, Span | None] | None, tuple[Diagnostic, ...]]:
+    """The user's own template as text. Error: COG309."""
+    from ..frontend.files import FileProblem
+
+    config = compilation.config
+    assert config is not None
+    located = config.build.dockerfile_template
+    if located is None:
+        return None, ()
+    try:
+        return (located.value, project.files.read(located.value).decode("utf-8"), located.span), ()
+    except FileProblem as problem:
+        return None, (report("COG309", f"the template {problem.path} {problem.reason}", located.span),)
+    except UnicodeDecodeError:
+        return None, (report("COG309", f"the template {located.value} is not UTF-8 text", located.span),)
+
+
+def _hidden_staging() -> Diagnostic:
+    return report(
+        "COG301",
+        ".dockerignore hides .cog/build, so the staged files are written into the Dockerfile itself",
+        Span.of_file(".dockerignore"),
+        hint="to stage them, hide `.cog/*` and add the exception `!.cog/build`; --inline silences this",
+    )
+
+
+def _ignore_lines(compilation: Compilation) -> list[str]:
+    """What the code layer leaves out, as patterns of a .dockerignore: weights, and what is below them."""
+    build = compilation.resolved
+    assert build is not None
+    lines: list[str] = []
+    for layer in build.weight_layers:
+        lines += [layer.source, f"{layer.source}/**/*"] if layer.is_directory else [layer.source]
+    return lines
+
+
+def _check(path: Path, text: str, project: Project) -> int:
+    """Compare with a file; print a diff when it differs. Error: COG502."""
+    import difflib
+
+    try:
+        old = path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        return fail([report("COG500", f"{path} {describe(error)}")], project)
+    if old == text:
+        return 0
+    lines = difflib.unified_diff(
+        old.splitlines(keepends=True), text.splitlines(keepends=True), str(path), f"{path} (generated)"
+    )
+    _print("".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines))
+    hint = f"cogc compile {project.name} -o {path}"
+    return fail([report("COG502", f"{path} is out of date", hint=hint)], project)
+
+
+def _document(text: str, compilation: Compilation, found: tuple[Diagnostic, ...], is_inline: bool) -> str:
+    import json
+
+    from ..render.json_ import as_document
+
+    resolved = compilation.resolved
+    assert resolved is not None
+    resolution = resolved.resolution
+    document: dict[str, Any] = {
+        "output": text,
+        "staged": [] if is_inline else [f"{_staging()}/{path}" for path, _ in compilation.staged],
+        "base_image": resolution.base_image,
+        "python": resolution.python,
+        "cuda": resolution.cuda,
+        "cudnn": resolution.cudnn,
+        "matrix": resolution.matrix,
+        **as_document(found),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _refuse(arguments: argparse.Namespace, found: tuple[Diagnostic, ...], project: Project) -> int:
+    """Errors: nothing on standard output, unless a document was asked for."""
+    if arguments.format == "json":
+        show(found, project, format="json", with_info=True, to_stdout=True)
+        return 1
+    return fail(found, project)
+
+
+def _print(text: str) -> None:
+    """To standard output, in UTF-8 whatever the locale."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+
+
+def _staging() -> str:
+    from ..backends.context import STAGING
+
+    return STAGING
+
+
+def _unwritable(error: OSError) -> str:
+    if error.errno == 28:
+        return "cannot be written: no space left on the device"
+    return describe(error).replace("accessed", "written")

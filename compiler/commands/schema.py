@@ -1,0 +1,65 @@
+"""Print the OpenAPI schema of the model, or one of the JSON Schemas that cogc publishes.
+
+The model's source is read as text and never run. For editors, point their YAML support at `cogc schema cog`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ..diagnostics import has_errors
+from ._project import add_project_arguments, fail, load_project, show, source_of
+
+__all__ = ["EXAMPLES", "add_arguments", "run"]
+
+EXAMPLES = """\
+examples:
+  cogc schema                           the OpenAPI document of the model in this project
+  cogc schema cog > cog.schema.json     the JSON Schema of cog.yaml, for editors
+  cogc schema ir                        the JSON Schema of `cogc ir --format json`
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `cogc schema`."""
+    add_project_arguments(parser)
+    parser.add_argument("--format", choices=("json",), default="json", help="the only format is JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the document and give the exit code."""
+    from .._data import load_schema, schema_names
+
+    if arguments.path in schema_names():
+        print(json.dumps(load_schema(arguments.path), indent=2, ensure_ascii=False))
+        return 0
+    project, problems = load_project(arguments)
+    if project is None:
+        return fail(problems, None)
+    return _of_model(project)
+
+
+def _of_model(project: object) -> int:
+    from ..driver import read_config
+    from ..frontend.model_schema import model_schema
+    from ._project import Project
+
+    assert isinstance(project, Project)
+    source, found = source_of(project)
+    if source is None:
+        return fail(found, project)
+    config, problems = read_config(source)
+    found += problems
+    if config is None:
+        return fail(found, project)
+    document, problems = model_schema(config, source.files)
+    found += problems
+    if document is None or has_errors(found):
+        if config.predict is None and config.train is None:
+            print("cogc schema: error: no predict or train reference found in cog.yaml", file=sys.stderr)
+        return fail(found, project)
+    print(json.dumps(json.loads(document), indent=2, ensure_ascii=False))
+    show(found, project)
+    return 0

@@ -1,0 +1,170 @@
+"""The outer ring's hands: the project on disk, read as `Files`; output written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from .frontend.files import FileEntry, FileProblem
+
+__all__ = ["ProjectFiles", "describe", "find_upward", "stage_files", "write_atomically"]
+
+MAX_PARENTS = 100
+MAX_READ_BYTES = 64 * 1024 * 1024
+
+
+def describe(error: OSError) -> str:
+    """What went wrong, as a phrase that follows a path: `does not exist`, `is a directory`, …"""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, IsADirectoryError):
+        return "is a directory"
+    if isinstance(error, PermissionError):
+        return "cannot be accessed: permission denied"
+    return f"cannot be accessed: {(error.strerror or str(error)).lower()}"
+
+
+def find_upward(name: str, start: Path) -> Path | None:
+    """The nearest file `name` in `start` or one of its parents (at most 100 levels)."""
+    directory = start
+    for _ in range(MAX_PARENTS):
+        candidate = directory / name
+        if os.path.lexists(candidate):
+            return candidate
+        if directory.parent == directory:
+            return None
+        directory = directory.parent
+    return None
+
+
+class ProjectFiles:
+    """The files below a root directory, as the front end sees them (`cogc.frontend.files.Files`)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._real_root = os.path.realpath(root)
+
+    def read(self, path: str) -> bytes:
+        """The content of a regular file of at most 64 MiB. Errors: `FileProblem`."""
+        full = self.root / path
+        try:
+            status = full.stat()
+            if stat.S_ISDIR(status.st_mode):
+                raise FileProblem(path, "is a directory")
+            if not stat.S_ISREG(status.st_mode):
+                raise FileProblem(path, "is not a regular file")
+            if status.st_size > MAX_READ_BYTES:
+                raise FileProblem(path, "is larger than 64 MiB")
+            return full.read_bytes()
+        except (OSError, ValueError) as error:
+            reason = describe(error) if isinstance(error, OSError) else "is not a valid path"
+            raise FileProblem(path, reason) from error
+
+    def kind(self, path: str) -> Literal["file", "directory", "missing", "outside", "other"]:
+        """What `path` is behind symbolic links."""
+        full = self.root / path
+        try:
+            mode = full.stat().st_mode
+            real = os.path.realpath(full)
+        except (OSError, ValueError):
+            return "missing"
+        if real != self._real_root and not real.startswith(self._real_root.rstrip(os.sep) + os.sep):
+            return "outside"
+        return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "other"
+
+    def walk(self) -> Iterator[FileEntry]:
+        """Everything below the root, sorted within each directory; the insides of `.git` and `.cog` are skipped."""
+        yield from self._walk("")
+
+    def _walk(self, directory: str) -> Iterator[FileEntry]:
+        pending = [directory]
+        while pending:
+            current = pending.pop()
+            try:
+                with os.scandir(self.root / current) as found:
+                    children = sorted(found, key=lambda child: child.name)
+            except OSError:
+                yield FileEntry(current or ".", "unreadable")
+                continue
+            prefix = f"{current}/" if current else ""
+            directories = []
+            for child in children:
+                entry = _entry(prefix + child.name, child)
+                yield entry
+                if entry.kind == "directory" and child.name != ".git" and entry.path != ".cog":
+                    directories.append(entry.path)
+            pending.extend(reversed(directories))
+
+
+def _entry(path: str, child: os.DirEntry[str]) -> FileEntry:
+    try:
+        if child.is_symlink():
+            return FileEntry(path, "symlink")
+        if child.is_dir(follow_symlinks=False):
+            return FileEntry(path, "directory")
+        if child.is_file(follow_symlinks=False):
+            return FileEntry(path, "file", child.stat(follow_symlinks=False).st_size)
+    except OSError:
+        pass  # it vanished, or cannot be looked at: it is something else
+    return FileEntry(path, "other")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole: to a temporary name beside it, then renamed. Errors: OSError, nothing half-written.
+
+    A symbolic link is written through, and the permissions of a file that is there are kept.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(21, "Is a directory", str(path))
+    if target.exists() and not target.is_file():
+        target.write_bytes(content)  # a device or a pipe, such as /dev/stdout
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def stage_files(root: Path, staging: str, files: Sequence[tuple[str, bytes]]) -> None:
+    """Make the staging directory hold exactly `files`: (path, content). Errors: OSError.
+
+    Files that are the same already are left alone, and each other one is replaced whole, so that a build can
+    use the directory at any moment. The state directory keeps itself out of version control.
+    """
+    directory = root / staging
+    directory.mkdir(parents=True, exist_ok=True)
+    keep_out = directory.parent / ".gitignore"
+    if not keep_out.exists():
+        write_atomically(keep_out, b"*\n")
+    wanted = {directory / path: content for path, content in files}
+    for path, content in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not _holds(path, content):
+            write_atomically(path, content)
+    for path in sorted(directory.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):
+                path.rmdir()  # only when it is empty
+        elif path not in wanted:
+            path.unlink()
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False

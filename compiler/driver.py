@@ -1,0 +1,184 @@
+"""The whole compilation as functions from text and options to values; reads the project only through `Files`.
+
+`check` is the front half (everything that can be said without writing anything), `compile_project` the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from . import __version__
+from ._data import load_table, matrix_version, runtime_files
+from .backends.context import STAGING, staged_files
+from .diagnostics import Diagnostic, has_errors, in_order, report
+from .frontend.bind import bind, check_legacy_layout
+from .frontend.config import Config
+from .frontend.dockerignore import Dockerignore
+from .frontend.files import FileEntry, FileProblem, Files
+from .frontend.lower import BuildOptions, ProjectFacts, lower
+from .frontend.model_schema import model_schema
+from .frontend.parse import decode, parse
+from .frontend.schema import check_schema
+from .frontend.source_entries import source_entries
+from .frontend.weights import Weights, find_weights
+from .ir.matrix import Matrix
+from .ir.nodes import Build, ResolvedBuild, ScratchBase, Stage
+from .ir.pipeline import run
+from .source import Span
+
+__all__ = ["Compilation", "Source", "bundled_matrix", "compile_project", "read_config", "weights_build"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What is compiled: the bytes of the configuration, its name in the project, and the project's files.
+
+    `directory` is the name of the project's folder, from which the image gets its name. `certificate` is PEM
+    text to trust in the image.
+    """
+
+    config: bytes
+    name: str
+    directory: str
+    files: Files
+    certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compilation:
+    """How far a compilation came, with all diagnostics in order. A stage after an error is None.
+
+    `is_staging_hidden` says that .dockerignore keeps the staging directory out of the build context.
+    """
+
+    config: Config | None = None
+    build: Build | None = None
+    resolved: ResolvedBuild | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    staged: tuple[tuple[str, bytes], ...] = ()
+    is_staging_hidden: bool = False
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether nothing may be written."""
+        return has_errors(self.diagnostics)
+
+
+def bundled_matrix() -> Matrix:
+    """The compatibility matrix that comes with cogc; its tables are read when they are needed."""
+    return Matrix(matrix_version(), _table)
+
+
+def _table(name: str) -> dict[str, object]:
+    try:
+        return load_table(name)
+    except FileNotFoundError as error:
+        raise KeyError(name) from error
+
+
+def read_config(source: Source) -> tuple[Config | None, tuple[Diagnostic, ...]]:
+    """Text → configuration; None when there are errors. All problems of one stage are reported together."""
+    text, found = decode(source.config, source.name)
+    if text is None:
+        return None, found
+    root, problems = parse(text)
+    found += problems
+    if root is None:
+        return None, found
+    legacy = check_legacy_layout(root)
+    if legacy is not None:
+        return None, (*found, legacy)
+    found += check_schema(root)
+    # Values are checked even where the shape is wrong elsewhere, so that one run shows everything.
+    config, problems = bind(root, source.name, source.files)
+    found += problems
+    return (None if has_errors(found) else config), found
+
+
+def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Compilation:
+    """Everything but the writing: configuration, facts about the project, both levels of the IR."""
+    config, found = read_config(source)
+    if config is None:
+        return Compilation(diagnostics=in_order(found))
+    dockerignore, problems = _dockerignore(source.files)
+    found += problems
+    entries = tuple(source.files.walk())
+    found += _unreadable(entries)
+    weights, problems = find_weights(entries, dockerignore)
+    found += problems
+    schema, problems = model_schema(config, source.files)
+    found += problems
+    hidden = () if dockerignore.excludes(".cog/x") and dockerignore.excludes(f"{STAGING}/x") else (".cog",)
+    facts = ProjectFacts(
+        directory=source.directory,
+        weights=weights,
+        entries=source_entries(entries, dockerignore, _left_out(weights, hidden)),
+        hidden=hidden,
+        certificate=source.certificate,
+        schema=schema,
+    )
+    build = lower(config, facts, options)
+    if has_errors(found):
+        return Compilation(config=config, build=build, diagnostics=in_order(found))
+    resolved, problems = run(build, matrix, __version__)
+    found += problems
+    staged = staged_files(resolved, runtime_files()) if resolved else ()
+    found += _hidden_artifacts(build, dockerignore)
+    is_hidden = any(dockerignore.excludes(f"{STAGING}/{path}") for path, _ in staged)
+    return Compilation(
+        config=config,
+        build=build,
+        resolved=resolved,
+        diagnostics=in_order(found),
+        staged=staged,
+        is_staging_hidden=is_hidden,
+    )
+
+
+def weights_build(build: ResolvedBuild) -> ResolvedBuild | None:
+    """The image of the weights alone, for `--separate-weights`; None when the project has no weights."""
+    layers = build.weight_layers
+    if not layers:
+        return None
+    stage = Stage(name="weights", base=ScratchBase(), steps=layers)
+    return replace(build, stages=(stage,), files=())
+
+
+def _dockerignore(files: Files) -> tuple[Dockerignore, tuple[Diagnostic, ...]]:
+    name = ".dockerignore"
+    if files.kind(name) != "file":
+        return Dockerignore.parse("", name)
+    try:
+        text = files.read(name).decode("utf-8", "surrogateescape")
+    except FileProblem as problem:
+        ignored, found = Dockerignore.parse("", name)
+        message = f"{name} {problem.reason}"
+        return ignored, (*found, report("COG500", message, Span.of_file(name)))
+    return Dockerignore.parse(text, name)
+
+
+def _unreadable(entries: Iterable[FileEntry]) -> tuple[Diagnostic, ...]:
+    return tuple(
+        report("COG311", f"the directory {entry.path} cannot be read; it is left out of the search for weights")
+        for entry in entries
+        if entry.kind == "unreadable"
+    )
+
+
+def _left_out(weights: Weights, hidden: tuple[str, ...]) -> tuple[str, ...]:
+    return (*hidden, ".cog", *weights.directories, *weights.root_files)
+
+
+def _hidden_artifacts(build: Build, dockerignore: Dockerignore) -> tuple[Diagnostic, ...]:
+    """COG307: a wheel of the project that the build context will not have."""
+    return tuple(
+        report(
+            "COG307",
+            f"the package {requirement.path} is hidden by .dockerignore",
+            requirement.origin,
+            hint=f"add an exception to .dockerignore: !{requirement.path}",
+        )
+        for requirement in build.request.requirements
+        if requirement.kind == "artifact" and requirement.path and dockerignore.excludes(requirement.path)
+    )

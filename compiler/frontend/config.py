@@ -1,0 +1,159 @@
+"""The configuration as frozen values, one class per section of cog.yaml; each value knows where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from ..ir.requirement import Requirement
+from ..source import Span
+
+__all__ = [
+    "BindMount",
+    "BuildConfig",
+    "CacheMount",
+    "Command",
+    "Concurrency",
+    "Config",
+    "EnvironmentVariable",
+    "Located",
+    "ManagedWeight",
+    "Mount",
+    "SecretMount",
+    "Target",
+    "WeightSource",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Located(Generic[T]):
+    """A value with the span it was written at."""
+
+    value: T
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """`file.py:Name`: the class or function `name` of `file` (relative to the project root)."""
+
+    file: str
+    name: str
+    key: Literal["predict", "run", "train"]
+    span: Span
+
+    @property
+    def reference(self) -> str:
+        """As written in cog.yaml."""
+        return f"{self.file}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretMount:
+    """A secret, as a file at `target`, as the environment variable `env`, or both."""
+
+    id: str
+    target: str | None
+    env: str | None
+    is_required: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheMount:
+    """A directory that is kept between builds, under `id` (default: its target)."""
+
+    target: str
+    id: str | None
+    sharing: Literal["shared", "private", "locked"]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindMount:
+    """A file or directory of the project, readable while the command runs."""
+
+    source: str
+    target: str
+    span: Span
+
+
+Mount: TypeAlias = SecretMount | CacheMount | BindMount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One shell command of `build.run` (or `build.pre_install`)."""
+
+    command: str
+    mounts: tuple[Mount, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentVariable:
+    """One `NAME=value` of `environment`."""
+
+    name: str
+    value: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency:
+    """`max` predictions at once; `default_target` is a hint for autoscalers."""
+
+    max: Located[int]
+    default_target: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightSource:
+    """Where managed weight files come from."""
+
+    uri: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedWeight:
+    """One entry of the experimental top-level `weights`."""
+
+    name: str
+    target: str
+    sources: tuple[WeightSource, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildConfig:
+    """The `build` section. Versions are as written; None means not given."""
+
+    gpu: Located[bool] | None = None
+    cuda: Located[str] | None = None
+    cudnn: Located[str] | None = None
+    python_version: Located[str] | None = None
+    python_requirements: Located[str] | None = None
+    requirements: tuple[Requirement, ...] = ()
+    system_packages: tuple[Located[str], ...] = ()
+    commands: tuple[Command, ...] = ()
+    user: Located[str] | None = None
+    dockerfile_template: Located[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A checked cog.yaml. `file` is its name as shown to the user, relative to the project root."""
+
+    file: str
+    build: BuildConfig
+    image: Located[str] | None = None
+    predict: Target | None = None
+    train: Target | None = None
+    concurrency: Concurrency | None = None
+    environment: tuple[EnvironmentVariable, ...] = ()
+    model: Located[str] | None = None
+    weights: tuple[ManagedWeight, ...] = ()

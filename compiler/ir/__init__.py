@@ -1,0 +1,1 @@
+"""The intermediate representation: typed, frozen, knowing neither YAML nor Docker."""

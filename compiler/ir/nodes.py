@@ -1,0 +1,492 @@
+"""Every node of the intermediate representation; no behaviour.
+
+A build is a small graph of named stages. A stage is a base and a tuple of steps; a step says *what* is
+wanted, the back ends decide how it is spelled. Two levels share most steps:
+
+- `Build`: what lowering makes of a configuration. Some things are open (`OpenBase`, `WantedPython`, …).
+- `ResolvedBuild`: nothing is open. Passes and back ends work on this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from ..source import Span
+from .node import Cause, Node
+from .requirement import Requirement
+
+__all__ = [
+    "Base",
+    "BindMount",
+    "Build",
+    "CaCertificate",
+    "CacheMount",
+    "ConfigSummary",
+    "Copy",
+    "Env",
+    "Expose",
+    "ImageBase",
+    "InitProcess",
+    "InstallPython",
+    "Label",
+    "LinkerCache",
+    "Mount",
+    "OpenBase",
+    "OpenStage",
+    "OpenStep",
+    "Precompile",
+    "Process",
+    "PythonPackages",
+    "PythonSource",
+    "Request",
+    "Resolution",
+    "ResolvedBuild",
+    "Run",
+    "Runtime",
+    "ScratchBase",
+    "SecretMount",
+    "SharedStep",
+    "SourceCode",
+    "Stage",
+    "StageBase",
+    "StagedFile",
+    "Step",
+    "SystemPackages",
+    "User",
+    "UserAccount",
+    "Variable",
+    "WantedPython",
+    "WantedPythonPackages",
+    "WantedSystemPackage",
+    "WantedSystemPackages",
+    "WeightLayer",
+    "Workdir",
+]
+
+PythonSource: TypeAlias = Literal["base", "uv", "apt", "image"]
+
+
+# -- mounts ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretMount(Node):
+    """A secret, as a file at `target` or as the environment variable `env`; at least one is set."""
+
+    id: str
+    target: str | None = None
+    env: str | None = None
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheMount(Node):
+    """A directory kept between builds under `id`."""
+
+    id: str
+    target: str
+    sharing: Literal["shared", "private", "locked"] = "shared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindMount(Node):
+    """A file or directory of the build context, read-only."""
+
+    source: str
+    target: str
+
+
+Mount: TypeAlias = SecretMount | CacheMount | BindMount
+
+
+# -- steps of both levels ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable(Node):
+    """One environment variable. `mode` says whether `value` is added before or after what the base has set.
+
+    Added values are separated by a colon, as in PATH.
+    """
+
+    name: str
+    value: str
+    mode: Literal["set", "prepend", "append"] = "set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Env(Node):
+    """Environment variables, for all later steps and the container."""
+
+    variables: tuple[Variable, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaCertificate(Node):
+    """Trust the certificates in the staged file `file` (PEM)."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Node):
+    """A shell command of the user."""
+
+    command: str
+    mounts: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy(Node):
+    """Copy `sources` to `destination`, from the build context or from another stage.
+
+    A linked copy is a layer of its own that does not depend on the layers before it.
+    """
+
+    sources: tuple[str, ...]
+    destination: str
+    from_stage: str | None = None
+    is_linked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime(Node):
+    """The bundled runtime (the SDK and, later, the server) as the directory `destination`."""
+
+    destination: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitProcess(Node):
+    """A static tini at the path `destination`, to be process 1."""
+
+    destination: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightLayer(Node):
+    """A directory or file of weights at its own place in the image; `size_bytes` is what was found."""
+
+    source: str
+    destination: str
+    is_directory: bool
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCode(Node):
+    """The project without `excludes` (paths relative to its root), as the directory `destination`.
+
+    `entries` are the same files as a list of copies, for back ends that cannot leave out a path:
+    (source, is_directory), relative to the root, none inside another.
+    """
+
+    destination: str
+    excludes: tuple[str, ...] = ()
+    entries: tuple[tuple[str, bool], ...] = ()
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label(Node):
+    """Labels of the image: (name, value) pairs, sorted by name."""
+
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process(Node):
+    """What the container runs: the entry point and its arguments, exec form."""
+
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workdir(Node):
+    """The working directory from here on."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expose(Node):
+    """A TCP port that the container listens on."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserAccount(Node):
+    """Make the user `name`, with a home directory, unless the image has it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User(Node):
+    """The user that the container runs as: a name or id, with an optional group."""
+
+    name: str
+
+
+SharedStep: TypeAlias = (
+    Env
+    | CaCertificate
+    | Run
+    | Copy
+    | Runtime
+    | InitProcess
+    | WeightLayer
+    | SourceCode
+    | Label
+    | Process
+    | Workdir
+    | Expose
+    | UserAccount
+    | User
+)
+
+
+# -- the open level ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedPython(Node):
+    """The Python interpreter, where the base image does not have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedSystemPackage(Node):
+    """One system package: `name`, `name=version` or `name:arch`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedSystemPackages(Node):
+    """System packages by the names the user knows; each with its own origin."""
+
+    packages: tuple[WantedSystemPackage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedPythonPackages(Node):
+    """The requirement lines of the user, in order, and what to do with what they install.
+
+    `strips` removes debugging symbols from extension modules.
+    """
+
+    requirements: tuple[Requirement, ...]
+    strips: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBase(Node):
+    """A base image that is still to be chosen: for the model, or a plain Python for tools."""
+
+    purpose: Literal["model", "tools"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageBase(Node):
+    """A base image by name, with an optional platform such as `linux/amd64`."""
+
+    reference: str
+    platform: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageBase(Node):
+    """Another stage of the same build."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScratchBase(Node):
+    """Nothing at all."""
+
+
+OpenStep: TypeAlias = SharedStep | WantedPython | WantedSystemPackages | WantedPythonPackages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStage(Node):
+    """A stage whose base or steps may be open."""
+
+    name: str
+    base: OpenBase | ImageBase | StageBase | ScratchBase
+    steps: tuple[OpenStep, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Node):
+    """What the resolver is asked: everything in the configuration that bears on versions.
+
+    `python_version`, `cuda`, `cudnn` are as written, None when left open. `commands` are the texts of
+    `build.run`, which may give away what they need. `spans` are pairs of a field's name and where it stands.
+    """
+
+    is_gpu: bool = False
+    python_version: str | None = None
+    cuda: str | None = None
+    cudnn: str | None = None
+    architecture: Literal["amd64", "arm64"] = "amd64"
+    platform: str | None = None
+    requirements: tuple[Requirement, ...] = ()
+    commands: tuple[str, ...] = ()
+    system_packages: tuple[WantedSystemPackage, ...] = ()
+    base_image: str | None = None
+    use_cuda_base: Literal["auto", "true", "false"] = "auto"
+    installer: Literal["auto", "uv", "pip"] = "auto"
+    cuda_python: Literal["uv", "apt", "image"] = "uv"
+    installs_tools: bool = True
+    spans: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigSummary(Node):
+    """What the labels say about the configuration: the parts that resolving does not change.
+
+    `commands` are pairs of a command and its secret mounts, each as (key, value) pairs.
+    """
+
+    image: str
+    is_gpu: bool = False
+    predict: str | None = None
+    train: str | None = None
+    concurrency: int | None = None
+    environment: tuple[str, ...] = ()
+    commands: tuple[tuple[str, tuple[tuple[tuple[str, str], ...], ...]], ...] = ()
+    system_packages: tuple[str, ...] = ()
+    python_packages: tuple[str, ...] = ()
+    python_requirements: str | None = None
+    openapi_schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedFile(Node):
+    """A generated file that the build needs: `path` relative to the staging directory."""
+
+    path: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build(Node):
+    """The unresolved IR. `weight_layers` are there also when a separate image holds them."""
+
+    request: Request
+    summary: ConfigSummary
+    stages: tuple[OpenStage, ...]
+    files: tuple[StagedFile, ...] = ()
+    weight_layers: tuple[WeightLayer, ...] = ()
+
+
+# -- the resolved level --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallPython(Node):
+    """Install Python `version` into an image that lacks it; afterwards `interpreter` is its path.
+
+    `source` says how: by uv, from the distribution's packages, or copied from the image `image`.
+    """
+
+    version: str
+    source: Literal["uv", "apt", "image"]
+    interpreter: str
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemPackages(Node):
+    """Install packages with apt. `cache_id` names the cache of this distribution release."""
+
+    packages: tuple[str, ...]
+    cache_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonPackages(Node):
+    """Install the staged requirements file into the interpreter at `interpreter` (None: the first on PATH).
+
+    `artifacts` are wheels and archives of the project, by their path in it. `strips` removes debugging
+    symbols from the installed extension modules.
+    """
+
+    requirements_file: str
+    constraints_file: str | None = None
+    artifacts: tuple[str, ...] = ()
+    interpreter: str | None = None
+    installer: Literal["uv", "pip"] = "uv"
+    options: tuple[str, ...] = ()
+    strips: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkerCache(Node):
+    """Tell the dynamic linker about the directories of Python's extension modules."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precompile(Node):
+    """Compile all Python files to optimised bytecode with fixed times."""
+
+    interpreter: str | None = None
+
+
+Step: TypeAlias = SharedStep | InstallPython | SystemPackages | PythonPackages | LinkerCache | Precompile
+Base: TypeAlias = ImageBase | StageBase | ScratchBase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage(Node):
+    """A stage with nothing open."""
+
+    name: str
+    base: Base
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution(Node):
+    """What the resolver decided. `because` is about Python and the base image; nodes cite the same causes.
+
+    `python` is `3.12` or `3.12.4`; `cuda_from` says who brings CUDA at run time: nobody, the Python
+    packages, or the base image. `packages` are (name, version, build) of the known packages.
+    `distribution` is the release of the base image, such as `bookworm` or `ubuntu22.04`. `system_packages` are
+    the user's, under the names of that release; `tools` are packages that nobody asked for by name.
+    """
+
+    matrix: str
+    python: str
+    base_image: str
+    tools_image: str
+    distribution: str | None
+    cuda: str | None = None
+    cudnn: str | None = None
+    cuda_from: Literal["none", "packages", "image"] = "none"
+    packages: tuple[tuple[str, str, str], ...] = ()
+    requirements: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    system_packages: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    installer: Literal["uv", "pip"] = "uv"
+    installer_options: tuple[str, ...] = ()
+    python_source: PythonSource = "base"
+    requirements_because: tuple[Cause, ...] = field(default=(), compare=False, repr=False)
+    tools_because: tuple[Cause, ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedBuild(Node):
+    """The resolved IR: what back ends read. `files` are staged; `stages` are in build order, the image last."""
+
+    resolution: Resolution
+    summary: ConfigSummary
+    stages: tuple[Stage, ...]
+    files: tuple[StagedFile, ...] = ()
+    weight_layers: tuple[WeightLayer, ...] = ()

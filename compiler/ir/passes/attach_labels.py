@@ -1,0 +1,59 @@
+"""Put the labels of the image at the end of its last stage: version, configuration, schema, matrix."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from ..node import Cause
+from ..nodes import Label, ResolvedBuild
+
+__all__ = ["attach_labels", "config_label"]
+
+
+def attach_labels(build: ResolvedBuild, version: str) -> ResolvedBuild:
+    """Labels `run.cog.*` as Cog's tools read them, and `run.cogc.matrix`."""
+    labels = {
+        "run.cog.config": config_label(build),
+        "run.cog.has_init": "true",
+        "run.cog.version": version,
+        "run.cogc.matrix": build.resolution.matrix,
+    }
+    steps = [Label(labels=tuple(sorted(labels.items())))]
+    if build.summary.openapi_schema is not None:
+        schema = (("run.cog.openapi_schema", build.summary.openapi_schema),)
+        steps.append(Label(labels=schema, because=(Cause(kind="rule", text="the model's inputs and outputs"),)))
+    *others, last = build.stages
+    return replace(build, stages=(*others, replace(last, steps=(*last.steps, *steps))))
+
+
+def config_label(build: ResolvedBuild) -> str:
+    """The resolved configuration as compact JSON; empty values are left out.
+
+    Source: spec of the label `run.cog.config`: the keys of cog.yaml, with versions resolved.
+    """
+    summary, resolution = build.summary, build.resolution
+    section: dict[str, Any] = {
+        "gpu": summary.is_gpu,
+        "python_version": resolution.python,
+        "python_requirements": summary.python_requirements,
+        "python_packages": list(summary.python_packages),
+        "run": [
+            {"command": command, "mounts": [dict(mount) for mount in mounts]} if mounts else {"command": command}
+            for command, mounts in summary.commands
+        ],
+        "system_packages": list(summary.system_packages),
+        "cuda": resolution.cuda,
+        "cudnn": resolution.cudnn,
+    }
+    document: dict[str, Any] = {
+        "build": {key: value for key, value in section.items() if value},
+        "image": summary.image,
+        "predict": summary.predict,
+        "train": summary.train,
+        "concurrency": {"max": summary.concurrency} if summary.concurrency else None,
+        "environment": list(summary.environment),
+    }
+    kept = {key: value for key, value in document.items() if value}
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,42 @@
+"""One line of a Python requirements list, as the resolver sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .node import Node
+
+__all__ = ["Requirement", "RequirementKind"]
+
+RequirementKind: TypeAlias = Literal["package", "url", "vcs", "artifact", "editable", "option", "constraint", "opaque"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement(Node):
+    """A logical line (continuations joined, comments removed), with file and line in `origin`.
+
+    `text` is the line as it goes into the requirements file of the build. What `kind` says:
+
+    - `package`: `name[extras] specifier; marker`, with `name` in PEP 503 form
+    - `url`: `name @ https://…` or a bare http(s) URL (`name` may be None)
+    - `vcs`: `git+https://…` and the like (`name` from `name @` or `#egg=`, else None)
+    - `artifact`: a wheel or source archive of the project; `path` is relative to the project root
+    - `editable`: `-e` with a VCS URL
+    - `option`: a line of options only, such as `--extra-index-url …`; `options` holds it as pairs
+    - `constraint`: a line of a constraints file (`-c`); it limits versions and installs nothing
+    - `opaque`: not understood; passed on as it is
+
+    `options` are the (name, value) pairs of the line in their long spelling, per-line options of
+    `python_packages` items included; a flag without a value has the value ''.
+    """
+
+    text: str
+    kind: RequirementKind
+    name: str | None = None
+    extras: tuple[str, ...] = ()
+    specifier: str = ""
+    marker: str | None = None
+    url: str | None = None
+    path: str | None = None
+    options: tuple[tuple[str, str], ...] = ()

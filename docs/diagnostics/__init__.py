@@ -1,0 +1,1 @@
+"""One page per diagnostic code, as `cogc explain` prints them. Data only."""

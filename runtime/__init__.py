@@ -1,0 +1,1 @@
+"""What runs in the container, as files: located by cogc, never imported by it."""

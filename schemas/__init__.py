@@ -1,0 +1,1 @@
+"""Published JSON Schemas. Data only; read through `cogc._data`."""
