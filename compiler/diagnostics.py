@@ -92,4 +92,4 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
             return True, True, (), diagnostic.code
         return False, not span.file.endswith((".yaml", ".yml")), span, diagnostic.code
 
-    return tuple(dict.fromkeys(sorted(diagnostics, key=key)))  # type: ignore[arg-type]
+    return tuple(dict.fromkeys(sorted(diagnostics, key=key)))

@@ -18,7 +18,7 @@ MAX_READ_BYTES = 64 * 1024 * 1024
 
 
 def describe(error: OSError) -> str:
-    """What went wrong, as a phrase that follows a path: `does not exist`, `is a directory`, …"""
+    """What went wrong, as a phrase that follows a path, such as `does not exist` or `is a directory`."""
     if isinstance(error, FileNotFoundError):
         return "does not exist"
     if isinstance(error, IsADirectoryError):

@@ -585,7 +585,7 @@ def _artifact(statement: _Statement, scope: _Scope, written: str) -> _Result:
 
 def _leaves_root(path: str) -> bool:
     """Whether a normalised path leaves the project by its spelling alone; links are the files' business."""
-    return path.startswith("/") or path == ".." or path.startswith("../")
+    return path == ".." or path.startswith(("/", "../"))
 
 
 def _package(statement: _Statement, scope: _Scope) -> _Result:

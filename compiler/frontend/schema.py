@@ -65,24 +65,22 @@ def _explain(error: ValidationError, root: MappingNode) -> Iterable[Diagnostic]:
     path = list(error.absolute_path)
     node = _node_at(root, path)
     where = _name(path)
+    wanted: Any = error.validator_value
     match error.validator:
         case "additionalProperties":
             return _unknown_keys(error, node, path)
         case "type":
             return [_wrong_type(error, node, where)]
         case "required":
-            missing = [
-                key for key in error.validator_value if isinstance(error.instance, dict) and key not in error.instance
-            ]
-            key = next((key for key in missing if repr(key) in error.message), missing[0])
+            key = next(key for key in wanted if error.message.startswith(repr(key)))  # one error per missing key
             return [report("COG122", f"`{where}` needs the key `{key}`", _short(node.span))]
         case "enum":
-            allowed = ", ".join(f"`{value}`" for value in error.validator_value)
-            near = closest(str(error.instance), [str(value) for value in error.validator_value])
+            allowed = ", ".join(f"`{value}`" for value in wanted)
+            near = closest(str(error.instance), [str(value) for value in wanted])
             hint = f"did you mean `{near}`?" if near else None
             return [report("COG123", f"`{where}` must be one of {allowed}", node.span, hint=hint)]
         case "minimum":
-            return [report("COG123", f"`{where}` must be at least {error.validator_value}", node.span)]
+            return [report("COG123", f"`{where}` must be at least {wanted}", node.span)]
         case "minLength" | "minItems":
             return [report("COG123", f"`{where}` must not be empty", node.span)]
         case "pattern":
@@ -94,7 +92,8 @@ def _explain(error: ValidationError, root: MappingNode) -> Iterable[Diagnostic]:
 
 def _unknown_keys(error: ValidationError, node: TreeNode, path: list[str | int]) -> Iterator[Diagnostic]:
     assert isinstance(node, MappingNode)
-    known = list(error.schema["properties"])
+    schema: Any = error.schema
+    known = list(schema["properties"])
     section = _name(path) if path else "cog.yaml"
     for entry in node.entries:
         if entry.key not in known:
@@ -135,7 +134,8 @@ _TYPE_NAMES = {
 
 
 def _wrong_type(error: ValidationError, node: TreeNode, where: str) -> Diagnostic:
-    wanted = [error.validator_value] if isinstance(error.validator_value, str) else list(error.validator_value)
+    value: Any = error.validator_value
+    wanted: list[str] = [value] if isinstance(value, str) else value
     names = [_TYPE_NAMES[kind] for kind in wanted if kind != "null"]
     message = f"`{where}` must be {' or '.join(names)}, but it is {_describe(node)}"
     return report("COG121", message, _short(node.span), hint=_type_hint(wanted, node), fix=_type_fix(wanted, node))

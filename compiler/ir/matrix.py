@@ -25,7 +25,7 @@ CudaFrom = Literal["none", "wheel", "pip", "extra", "system", "torch", "source"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildVariant:
-    """One build of a release: who brings the CUDA libraries, and which. `id` is `default`, `cpu`, `cu126`, …"""
+    """One build of a release (`id` is `default`, `cpu`, `cu126`, and so on): who brings which CUDA libraries."""
 
     id: str
     cuda: str | None

@@ -231,6 +231,13 @@ class User(Node):
     name: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precompile(Node):
+    """Compile all Python files to optimised bytecode with fixed times."""
+
+    interpreter: str | None = None
+
+
 SharedStep: TypeAlias = (
     Env
     | CaCertificate
@@ -246,6 +253,7 @@ SharedStep: TypeAlias = (
     | Expose
     | UserAccount
     | User
+    | Precompile
 )
 
 
@@ -431,14 +439,7 @@ class LinkerCache(Node):
     """Tell the dynamic linker about the directories of Python's extension modules."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Precompile(Node):
-    """Compile all Python files to optimised bytecode with fixed times."""
-
-    interpreter: str | None = None
-
-
-Step: TypeAlias = SharedStep | InstallPython | SystemPackages | PythonPackages | LinkerCache | Precompile
+Step: TypeAlias = SharedStep | InstallPython | SystemPackages | PythonPackages | LinkerCache
 Base: TypeAlias = ImageBase | StageBase | ScratchBase
 
 

@@ -26,7 +26,7 @@ FRAGMENTS = [
     "D = {'a': 1}\n", "D['b'] = D\n", "D = D\n", "1", "-1.5", "'é'", "f'{D}'", "*", "**", "/", "(", ")", "...",
     "        pass\n",     "return Input(default=a)\n", "\\\n", "#", "\f", "\t", "\x00", "é", "if x:\n", "else:\n", "for a in D:\n", "del D\n",
 ]  # fmt: skip
-SETTINGS = settings(max_examples=3000, deadline=None)
+SETTINGS = settings(max_examples=150, deadline=None)
 
 
 def read(content: bytes, other: bytes = b"X = 1\n", name: str = "Predictor") -> None:

@@ -26,7 +26,7 @@ MAX_TEXT = 200_000
 MAX_BITS = 1024
 
 
-class NotConstant(Exception):  # noqa: N818 - an answer, no failure
+class NotConstant(Exception):
     """The value depends on what happens at run time. `node` is the part that cannot be known."""
 
     def __init__(self, node: ast.AST, module: Module, reason: str) -> None:

@@ -22,7 +22,7 @@ _REFUSED_ENCODINGS = {"punycode", "idna", "undefined", "unicode_escape", "raw_un
 _ORDER_MESSAGES = ("non-default argument follows default", "parameter without a default follows parameter with")
 
 
-class SourceProblem(Exception):  # noqa: N818 - it becomes a finding, no failure of ours
+class SourceProblem(Exception):
     """A file that yields no syntax tree: the code to report, the phrase, and where."""
 
     def __init__(self, code: str, message: str, span: Span | None = None) -> None:

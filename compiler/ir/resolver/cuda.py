@@ -134,7 +134,8 @@ def _tensorflow_conflicts(request: Request, package: KnownPackage) -> tuple[Diag
     if request.cudnn is not None and build.cudnn and build.cuda_from == "system":
         major = build.cudnn.split(".")[0]
         if request.cudnn.split(".")[0] != major:
-            message = f"cuDNN {request.cudnn} is not compatible with tensorflow=={package.release.version}, which needs cuDNN {major}"
+            pin = f"tensorflow=={package.release.version}"
+            message = f"cuDNN {request.cudnn} is not compatible with {pin}, which needs cuDNN {major}"
             found.append(report("COG222", message, dict(request.spans).get("cudnn"), hint=f'cudnn: "{major}"'))
     return tuple(found)
 
@@ -151,7 +152,8 @@ def _companion_mismatches(packages: Sequence[KnownPackage], matrix: Matrix) -> I
         demanded = demand.removeprefix("==").split("+")[0]
         if not demand.startswith("==") or Version(demanded) == torch.release.version:
             continue
-        message = f"{package.name} {package.release.version} needs torch {demanded}, but torch {torch.release.version} is asked for"
+        companion = f"{package.name} {package.release.version}"
+        message = f"{companion} needs torch {demanded}, but torch {torch.release.version} is asked for"
         notes = [Note(message=f"torch {torch.release.version} is asked for here", span=torch.requirement.origin)]
         fits = dict(torch.release.companions).get(package.name)
         hint = f"{package.name}{fits}, or torch=={demanded}" if fits else f"torch=={demanded}"
@@ -283,7 +285,7 @@ def _packaged_cuda(builds: Sequence[ChosenBuild]) -> str | None:
         c.build.cuda for c in builds if c.build and c.build.cuda and c.build.cuda_from in ("wheel", "pip", "extra")
     ]
     torch = [c.build.cuda for c in builds if c.package.name == "torch" and c.build and c.build.cuda]
-    return (torch or bringing or [None])[0]
+    return next(iter((*torch, *bringing)), None)
 
 
 def _cuda_image(

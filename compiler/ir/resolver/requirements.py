@@ -61,7 +61,7 @@ def rewrite_requirements(request: Request, python: str, builds: Sequence[ChosenB
             causes += _cause(known)
         packages.append(text)
     ours = _torch_options(request, builds, options)
-    suffixed = {old: new for old, new in _suffixes(builds, ours)}
+    suffixed = dict(_suffixes(builds, ours))
     packages = [suffixed.get(text, text) for text in packages]
     installer, arguments = _installer(request, python, options)
     written = [*dict.fromkeys(options), *sorted(set(ours) - set(options))]
