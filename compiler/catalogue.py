@@ -87,6 +87,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG208": Entry("project-itself-dropped", "info", "`-e .` is dropped: the project is in the image as /src."),
     "COG209": Entry("insecure-git-url", "warning", "The git:// protocol is no longer served by most hosts."),
     "COG210": Entry("item-not-one-line", "error", "An item of `python_packages` is not one line of text."),
+    "COG211": Entry("credentials-in-requirement", "warning", "A requirement carries a password in its URL."),
     # COG22x: resolution
     "COG220": Entry("no-wheel-for-python", "warning", "A pinned package has no wheel for the chosen Python."),
     "COG221": Entry("no-common-python", "error", "No Python version suits all pinned packages."),
@@ -101,7 +102,10 @@ CATALOGUE: dict[str, Entry] = {
     "COG228": Entry("base-image-choice", "info", "Why this base image was chosen."),
     "COG229": Entry("cuda-build-missing", "warning", "The package has no build for the CUDA version that is set."),
     "COG230": Entry("gpu-build-missing", "warning", "The package has no GPU build for the platform."),
-    "COG231": Entry("base-image-end-of-life", "warning", "The base image may have been deleted from its registry."),
+    "COG232": Entry(
+        "python-not-in-distribution", "warning", "The distribution has no packages of that Python version."
+    ),
+    "COG233": Entry("tools-added", "info", "System packages are added that nobody asked for by name."),
     # COG30x: project files and the image
     "COG300": Entry("target-file-missing", "warning", "The file of a target does not exist."),
     "COG301": Entry(
@@ -124,10 +128,6 @@ CATALOGUE: dict[str, Entry] = {
     "COG310": Entry("invalid-certificate", "error", "`COG_CA_CERT` does not hold a certificate."),
     "COG311": Entry("unwalkable-project", "warning", "A directory of the project cannot be read."),
     "COG312": Entry("invalid-dockerignore", "warning", "A pattern of .dockerignore is not valid and is ignored."),
-    "COG313": Entry("unencodable-name", "error", "A file name cannot be written in a Dockerfile."),
-    "COG314": Entry(
-        "secret-in-image", "warning", "A file that looks like a credential would be copied into the image."
-    ),
     # COG4xx: the model's signature
     "COG400": Entry("target-not-found", "error", "The file has no class or function of that name."),
     "COG401": Entry("method-not-found", "error", "The class of the target has no method to call."),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from .frontend.files import FileEntry, FileProblem
 
-__all__ = ["ProjectFiles", "describe", "find_upward", "stage_files", "write_atomically"]
+__all__ = ["ProjectFiles", "cache_directory", "describe", "find_upward", "stage_files", "write_atomically"]
 
 MAX_PARENTS = 100
 MAX_READ_BYTES = 64 * 1024 * 1024
@@ -113,17 +114,36 @@ def _entry(path: str, child: os.DirEntry[str]) -> FileEntry:
     return FileEntry(path, "other")
 
 
+def cache_directory() -> str | None:
+    """A directory of the user for what may be lost at any time; None where there is none to write to.
+
+    As for Python's own bytecode, PYTHONDONTWRITEBYTECODE switches it off.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    directory = os.path.join(home, "cogc")
+    if sys.dont_write_bytecode or not os.path.isabs(directory):
+        return None
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    owned = os.stat(directory).st_uid == os.getuid() if hasattr(os, "getuid") else True
+    return directory if owned and os.access(directory, os.W_OK) else None
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file whole: to a temporary name beside it, then renamed. Errors: OSError, nothing half-written.
 
     A symbolic link is written through, and the permissions of a file that is there are kept.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
+    if path.is_dir():
         raise IsADirectoryError(21, "Is a directory", str(path))
-    if target.exists() and not target.is_file():
-        target.write_bytes(content)  # a device or a pipe, such as /dev/stdout
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)  # a device or a pipe, such as /dev/stdout
         return
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(2, "No such directory", str(path.parent))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -155,12 +175,21 @@ def stage_files(root: Path, staging: str, files: Sequence[tuple[str, bytes]]) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         if not _holds(path, content):
             write_atomically(path, content)
+        _give_mode(path, 0o644)
     for path in sorted(directory.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():
+            _give_mode(path, 0o755)
             with contextlib.suppress(OSError):
                 path.rmdir()  # only when it is empty
         elif path not in wanted:
             path.unlink()
+
+
+def _give_mode(path: Path, mode: int) -> None:
+    """Modes end up in the image, so they must not depend on the umask of whoever compiles."""
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        with contextlib.suppress(PermissionError):  # someone else's file; its content is right
+            path.chmod(mode)
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from . import __version__
@@ -15,7 +14,7 @@ from .diagnostics import Diagnostic, has_errors, in_order, report
 from .frontend.bind import bind, check_legacy_layout
 from .frontend.config import Config
 from .frontend.dockerignore import Dockerignore
-from .frontend.files import FileEntry, FileProblem, Files
+from .frontend.files import FileProblem, Files
 from .frontend.lower import BuildOptions, ProjectFacts, lower
 from .frontend.model_schema import model_schema
 from .frontend.parse import decode, parse
@@ -104,7 +103,6 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
     dockerignore, problems = _dockerignore(source.files)
     found += problems
     entries = tuple(source.files.walk())
-    found += _unreadable(entries)
     weights, problems = find_weights(entries, dockerignore)
     found += problems
     schema, problems = model_schema(config, source.files)
@@ -118,6 +116,7 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
         certificate=source.certificate,
         schema=schema,
     )
+    found += _unencodable(facts)
     build = lower(config, facts, options)
     if has_errors(found):
         return Compilation(config=config, build=build, diagnostics=in_order(found))
@@ -158,16 +157,19 @@ def _dockerignore(files: Files) -> tuple[Dockerignore, tuple[Diagnostic, ...]]:
     return Dockerignore.parse(text, name)
 
 
-def _unreadable(entries: Iterable[FileEntry]) -> tuple[Diagnostic, ...]:
-    return tuple(
-        report("COG311", f"the directory {entry.path} cannot be read; it is left out of the search for weights")
-        for entry in entries
-        if entry.kind == "unreadable"
-    )
-
-
 def _left_out(weights: Weights, hidden: tuple[str, ...]) -> tuple[str, ...]:
     return (*hidden, ".cog", *weights.directories, *weights.root_files)
+
+
+def _unencodable(facts: ProjectFacts) -> tuple[Diagnostic, ...]:
+    """COG500: names to write that are not UTF-8; Python reads their bytes as lone surrogates."""
+    paths = (*facts.weights.directories, *facts.weights.root_files, *(path for path, _ in facts.entries))
+    hint = "rename it, or list it in .dockerignore"
+    return tuple(
+        report("COG500", f"the name of `{path}` is not UTF-8 text", hint=hint)
+        for path in dict.fromkeys(paths)
+        if not path.isascii() and any("\ud800" <= character <= "\udfff" for character in path)
+    )
 
 
 def _hidden_artifacts(build: Build, dockerignore: Dockerignore) -> tuple[Diagnostic, ...]:

@@ -32,7 +32,7 @@ def schema() -> dict[str, Any]:
         "title": "Intermediate representation",
         "description": "A build as `cogc ir --format json` prints it: resolved, or unresolved with --stage ir.",
         "type": "object",
-        "required": ["format", "kind"],
+        "required": ["format", "node"],
         "properties": {"format": {"const": FORMAT}},
         "oneOf": [{"$ref": "#/$defs/ResolvedBuild"}, {"$ref": "#/$defs/Build"}],
         "$defs": {name: _definition(cls) for name, cls in sorted(_CLASSES.items())},
@@ -46,11 +46,11 @@ def _definition(cls: type[Any]) -> dict[str, Any]:
     return {
         "description": (cls.__doc__ or "").split("\n\n")[0].replace("\n    ", " "),
         "type": "object",
-        "required": ["kind", *required],
+        "required": ["node", *required],
         "additionalProperties": False,
         "properties": {
             **({"format": True} if is_root else {}),
-            "kind": {"const": cls.__name__},
+            "node": {"const": cls.__name__},
             **{field.name: _type(hints[field.name]) for field in fields(cls)},
         },
     }

@@ -7,8 +7,19 @@ import re
 import shlex
 from collections.abc import Sequence
 
-__all__ = ["copy_arguments", "env_value", "exec_form", "flag_value", "glob_literal", "shell_word"]
+__all__ = [
+    "copy_arguments",
+    "env_value",
+    "exclude_pattern",
+    "exec_form",
+    "glob_literal",
+    "is_flag_safe",
+    "mount_flag",
+    "mountable",
+    "shell_word",
+]
 
+_MAX_CHUNK = 15_000
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,=+@%-]+")
 
 
@@ -27,9 +38,12 @@ def env_value(text: str) -> str:
     >>> print(env_value("3.12"), env_value('say "$HOME"'))
     3.12 "say \\"\\$HOME\\""
     """
-    if _PLAIN.fullmatch(text):
+    if _PLAIN.fullmatch(text) and len(text) <= _MAX_CHUNK:
         return text
-    return '"' + re.sub(r'([\\"$])', r"\\\1", text) + '"'
+    escaped = re.sub(r'([\\"$])', r"\\\1", text)
+    # Docker reads lines of at most 64 KiB. Quoted strings without a blank between them are one word.
+    chunks = re.findall(rf"(?:\\.|[^\\]){{1,{_MAX_CHUNK}}}", escaped, re.DOTALL)
+    return "\\\n".join(f'"{chunk}"' for chunk in chunks) or '""'
 
 
 def exec_form(arguments: Sequence[str]) -> str:
@@ -42,8 +56,35 @@ def exec_form(arguments: Sequence[str]) -> str:
 
 
 def glob_literal(path: str) -> str:
-    """A path as a pattern that matches it alone (Go's filepath.Match, which COPY and its flags use)."""
-    return re.sub(r"([\\*?\[\]])", r"\\\1", path)
+    r"""A path as a source of COPY that names it alone.
+
+    Three readers must agree on it. The builder takes a part of a path for a pattern only where it has a bare `*`,
+    `?` or `[`, so that a backslash needs a class beside it; the list of what to fetch is trimmed, and `!` starts
+    an exception in it; and a word that starts with `<<` is a here-document. One character in a class avoids all.
+
+    >>> print(glob_literal("weights/a.bin"), glob_literal("a[1]*"), glob_literal("x/!y"))
+    weights/a.bin [a]\[1]\* x/[!]y
+    """
+    return "/".join(map(_glob_part, path.split("/")))
+
+
+def _glob_part(name: str) -> str:
+    if not name or not (set(name) & set("\\*?[<") or name[0] == "!" or _is_trimmed(name[0]) or _is_trimmed(name[-1])):
+        return name
+    ends = {index for index in (0, len(name) - 1) if name[index] in "!<" or _is_trimmed(name[index])}
+    in_class = ends or {index for index, character in enumerate(name) if character not in "\\*?]^-"}
+    if not in_class:
+        return re.sub(r"[\\*?]", lambda match: r"[\\]" if match[0] == "\\" else f"[{match[0]}]", name)
+    if not ends:
+        in_class = {min(in_class)}
+    return "".join(
+        f"[{character}]" if index in in_class else f"\\{character}" if character in "\\*?[" else character
+        for index, character in enumerate(name)
+    )
+
+
+def _is_trimmed(character: str) -> bool:
+    return character.isspace() or character == "\ufeff"
 
 
 def copy_arguments(sources: Sequence[str], destination: str) -> str:
@@ -60,16 +101,56 @@ def copy_arguments(sources: Sequence[str], destination: str) -> str:
     return exec_form(words)
 
 
-def flag_value(path: str) -> str:
-    """The value of `--exclude=`: a pattern, with quotes where it has blanks.
+def is_flag_safe(path: str) -> bool:
+    """Whether the value of a flag can name the path: Docker reads flags byte by byte, as Latin-1."""
+    return all(character <= "\xff" for character in path)
 
-    >>> flag_value("checkpoints"), flag_value("my weights")
+
+def exclude_pattern(path: str) -> str:
+    r"""The value of `--exclude=`: a pattern that matches this path alone, with quotes where they are needed.
+
+    Patterns of excludes are those of .dockerignore: `!` at the start and blanks at the ends mean something, and
+    escapes are those of Go's regular expressions. The path is `is_flag_safe`.
+
+    >>> exclude_pattern("checkpoints"), exclude_pattern("my weights")
     ('checkpoints', '"my weights"')
+    >>> print(exclude_pattern("a[1]"), exclude_pattern("!ü "))
+    "a\\[1\\]" "\\!\\xfc\\x20"
     """
-    word = glob_literal(path)
-    if _PLAIN.fullmatch(word):
-        return word
-    return '"' + re.sub(r'([\\"$])', r"\\\1", word) + '"'
+    last = len(path) - 1
+    pattern = "".join(_exclude_character(c, index in (0, last)) for index, c in enumerate(path))
+    if _PLAIN.fullmatch(pattern):
+        return pattern
+    return '"' + re.sub(r'([\\"])', r"\\\1", pattern) + '"'
+
+
+def _exclude_character(character: str, is_at_end: bool) -> str:
+    if not " " <= character <= "~" or (character == " " and is_at_end):
+        return f"\\x{ord(character):02x}"
+    return f"\\{character}" if character in "\\*?[]^!" else character
+
+
+def mount_flag(kind: str, *fields: tuple[str, str]) -> str:
+    r"""A `--mount` flag: a line of CSV, inside the word of a flag, in whose fields variables are taken out.
+
+    >>> mount_flag("cache", ("target", "/root/.cache"))
+    '--mount=type=cache,target=/root/.cache'
+    >>> print(mount_flag("bind", ("source", "my data"), ("target", "/a,b")))
+    --mount=type=bind,source=my\ data,\"target=/a,b\"
+    """
+    line = ",".join([f"type={kind}", *(_csv_field(f"{name}={_word(value)}") for name, value in fields)])
+    return "--mount=" + re.sub(r"([\\'\"\s])", r"\\\1", line)
+
+
+def _csv_field(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if set(text) & set('",') else text
+
+
+def mountable(path: str) -> str:
+    """The path, or the nearest directory above it whose name a mount can say; "" for the project itself."""
+    parts = path.split("/")
+    wide = next((index for index, part in enumerate(parts) if not part.isascii()), len(parts))
+    return "/".join(parts[:wide])
 
 
 def _word(text: str) -> str:

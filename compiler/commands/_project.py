@@ -131,6 +131,9 @@ def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, t
     for option, value in (("--base-image", arguments.base_image), ("--image-name", arguments.image_name)):
         if value is not None and check_image_name(value, Span.of_file("")):
             found.append(report("COG503", f"{option} {value}: not a valid image name"))
+    if arguments.separate_weights and "@" in (arguments.image_name or ""):
+        message = f"--image-name {arguments.image_name}: a digest has no room for the suffix -weights; name a tag"
+        found.append(report("COG503", message))
     if arguments.user is not None and check_user(arguments.user, Span.of_file("")):
         found.append(report("COG503", f"--user {arguments.user}: write a name, an id or uid:gid"))
     if has_errors(found):
@@ -176,7 +179,7 @@ def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[D
     try:
         return Project(root, name, path.read_bytes()), ()
     except OSError as error:
-        return None, (report("COG500", f"{arguments.path or name} {describe(error)}"),)
+        return None, (report("COG500", f"{path} {describe(error)}"),)
 
 
 def source_of(project: Project) -> tuple[Source | None, tuple[Diagnostic, ...]]:
@@ -198,11 +201,11 @@ def source_of(project: Project) -> tuple[Source | None, tuple[Diagnostic, ...]]:
 
 
 def frontend_version(text: str) -> tuple[tuple[int, int] | None, tuple[Diagnostic, ...]]:
-    """The Dockerfile dialect `1.4` … `1.19` as numbers. Error: COG503."""
+    """A Dockerfile dialect, such as `1.4` or `1.19`, as numbers. Error: COG503."""
     major, _, minor = text.partition(".")
     if major == "1" and minor.isdigit() and int(minor) >= 4:
         return (1, int(minor)), ()
-    message = f"--dockerfile-frontend {text}: dialects are 1.4 to 1.19, as in docker/dockerfile:1.4"
+    message = f"--dockerfile-frontend {text}: write a dialect from 1.4 on, such as 1.19"
     return None, (report("COG503", message),)
 
 

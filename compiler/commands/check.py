@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from ..diagnostics import Diagnostic, has_errors, report
 from ..disk import describe, write_atomically
+from ._dockerfile import dockerfile_of
 from ._project import (
     FORMATS,
     Project,
     add_build_arguments,
     add_project_arguments,
     build_options,
-    fail,
     load_project,
     show,
     source_of,
@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Check, print, and give the exit code."""
     options, found = build_options(arguments)
     if options is None:
-        return fail(found, None)
+        show(found, None, format=arguments.format, to_stdout=arguments.format != "text")
+        return 1
     project, problems = load_project(arguments)
     if project is None:
         show(problems, None, format=arguments.format, to_stdout=arguments.format != "text")
@@ -69,7 +70,12 @@ def _findings(arguments: argparse.Namespace, project: Project) -> tuple[Diagnost
     source, found = source_of(project)
     if source is None or options is None:
         return found
-    return (*found, *compile_project(source, options, bundled_matrix()).diagnostics)
+    compilation = compile_project(source, options, bundled_matrix())
+    found += compilation.diagnostics
+    if compilation.resolved is not None and not has_errors(found):
+        _, problems = dockerfile_of(compilation, project)  # for what only the template can be wrong about
+        found += problems
+    return found
 
 
 def _fix(

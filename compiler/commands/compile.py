@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dockerfile-frontend",
         default="1.19",
         metavar="VERSION",
-        help="Dockerfile dialect to write, 1.4 to 1.19 (default: 1.19, which Docker 28.5 knows)",
+        help="Dockerfile dialect to write, from 1.4 on (default: 1.19, which Docker 28.5 knows)",
     )
     add_build_arguments(parser)
 
@@ -86,14 +86,14 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
     dialect, problems = frontend_version(arguments.dockerfile_frontend)
     found += problems
     if options is None or dialect is None:
-        return fail(found, None)
+        return _refuse(arguments, found, None)
     project, problems = load_project(arguments)
     if project is None:
-        return fail(problems, None)
+        return _refuse(arguments, problems, None)
     source, problems = source_of(project)
     found += problems
     if source is None:
-        return fail(found, project)
+        return _refuse(arguments, found, project)
 
     from ..driver import bundled_matrix, compile_project
 
@@ -123,64 +123,42 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
         return fail([*found, report("COG501", f"{path} {_unwritable(error)}", hint=hint)], project)
     if arguments.format == "text":
         show(found, project)
+        if arguments.output is not None:
+            staged = arguments.emit == "dockerfile" and not is_inline
+            also = f", and staged {len(compilation.staged)} files in {_staging()}" if staged else ""
+            print(f"wrote {arguments.output}{also}", file=sys.stderr)
     return 0
 
 
 def _emit(
     arguments: argparse.Namespace, compilation: Compilation, project: Project, dialect: tuple[int, int]
 ) -> tuple[str | None, tuple[Diagnostic, ...]]:
-    from .. import __version__
-    from ..backends.dockerfile import DockerfileOptions, emit_dockerfile
     from ..driver import weights_build
+    from ._dockerfile import dockerfile_of
 
-    build = compilation.resolved
-    assert build is not None
+    resolved = compilation.resolved
+    assert resolved is not None
     if arguments.emit == "ir":
         from ..ir.text import render_ir
 
-        return render_ir(build), ()
+        return render_ir(resolved), ()
     if arguments.emit == "dockerignore":
         return "".join(f"{line}\n" for line in _ignore_lines(compilation)), ()
     if arguments.emit == "weights-dockerfile":
-        build = weights_build(build)
-        if build is None:
+        weights = weights_build(resolved)
+        if weights is None:
             return None, (report("COG503", "--emit weights-dockerfile: the project has no weights of 10 MiB or more"),)
-    found: tuple[Diagnostic, ...] = ()
-    is_inline = arguments.inline or compilation.is_staging_hidden
-    if compilation.is_staging_hidden and not arguments.inline and arguments.emit == "dockerfile":
-        found = (_hidden_staging(),)
-    template, problems = _template(compilation, project)
-    found += problems
-    options = DockerfileOptions(
-        version=__version__,
-        config_file=project.name,
+        return dockerfile_of(compilation, project, build=weights, frontend=dialect, syntax=arguments.syntax)
+    found = (_hidden_staging(),) if compilation.is_staging_hidden and not arguments.inline else ()
+    text, problems = dockerfile_of(
+        compilation,
+        project,
         frontend=dialect,
         syntax=arguments.syntax,
-        inline=is_inline and arguments.emit == "dockerfile",
+        inline=arguments.inline or compilation.is_staging_hidden,
         annotate=arguments.annotate,
-        template=template,
     )
-    text, problems = emit_dockerfile(build, compilation.staged, options)
     return text, found + problems
-
-
-def _template(
-    compilation: Compilation, project: Project
-) -> tuple[tuple[str, str, Span | None] | None, tuple[Diagnostic, ...]]:
-    """The user's own template as text. Error: COG309."""
-    from ..frontend.files import FileProblem
-
-    config = compilation.config
-    assert config is not None
-    located = config.build.dockerfile_template
-    if located is None:
-        return None, ()
-    try:
-        return (located.value, project.files.read(located.value).decode("utf-8"), located.span), ()
-    except FileProblem as problem:
-        return None, (report("COG309", f"the template {problem.path} {problem.reason}", located.span),)
-    except UnicodeDecodeError:
-        return None, (report("COG309", f"the template {located.value} is not UTF-8 text", located.span),)
 
 
 def _hidden_staging() -> Diagnostic:
@@ -209,7 +187,8 @@ def _check(path: Path, text: str, project: Project) -> int:
     try:
         old = path.read_bytes().decode("utf-8", "replace")
     except OSError as error:
-        return fail([report("COG500", f"{path} {describe(error)}")], project)
+        hint = f"cogc compile {project.name} -o {path}" if isinstance(error, FileNotFoundError) else None
+        return fail([report("COG500", f"{path} {describe(error)}", hint=hint)], project)
     if old == text:
         return 0
     lines = difflib.unified_diff(
@@ -241,7 +220,7 @@ def _document(text: str, compilation: Compilation, found: tuple[Diagnostic, ...]
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _refuse(arguments: argparse.Namespace, found: tuple[Diagnostic, ...], project: Project) -> int:
+def _refuse(arguments: argparse.Namespace, found: tuple[Diagnostic, ...], project: Project | None) -> int:
     """Errors: nothing on standard output, unless a document was asked for."""
     if arguments.format == "json":
         show(found, project, format="json", with_info=True, to_stdout=True)
@@ -252,7 +231,9 @@ def _refuse(arguments: argparse.Namespace, found: tuple[Diagnostic, ...], projec
 def _print(text: str) -> None:
     """To standard output, in UTF-8 whatever the locale."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode())
+    rest = memoryview(text.encode())
+    while rest:  # under PYTHONUNBUFFERED a write may take only a part, and says so
+        rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.buffer.flush()
 
 

@@ -43,11 +43,13 @@ def _page(code: str, format: str) -> int:
 
     entry = CATALOGUE.get(code)
     page = diagnostic_page(code)
-    if entry is None or page is None:
+    if entry is None:
         near = closest(code, CATALOGUE)
         suggestion = f"; did you mean {near}?" if near else ""
         print(f"cogc explain: error: there is no code {code}{suggestion} (see `cogc explain --list`)", file=sys.stderr)
         return 2
+    if page is None:
+        page = f"# {code}: {entry.name}\n\n{entry.severity.capitalize()}: {entry.summary}\n"
     if format == "json":
         print(json.dumps({"code": code, **entry._asdict(), "page": page}, indent=2))
     else:
@@ -70,6 +72,5 @@ def _annotated(arguments: argparse.Namespace) -> int:
 
     parser = argparse.ArgumentParser()
     compiling.add_arguments(parser)
-    whole = parser.parse_args([], argparse.Namespace(**vars(arguments)))
-    whole.annotate = True
+    whole = argparse.Namespace(**{**vars(parser.parse_args([])), **vars(arguments), "annotate": True})
     return compiling.run(whole, stages=False)

@@ -48,11 +48,38 @@ __all__ = ["bind", "check_legacy_layout"]
 
 T = TypeVar("T")
 
+# Kinds of paths (`Files.kind`) that cannot be the file of a target.
+_NO_FILE = {
+    "missing": "does not exist",
+    "directory": "is a directory",
+    "outside": "is a link that leaves the project",
+    "other": "is not a regular file",
+}
+
+_OLD_SETTINGS = frozenset(
+    [
+        "architectures",
+        "build_requires_gpu",
+        "cuda",
+        "cudnn",
+        "post_install",
+        "pre_install",
+        "python_extra_index_urls",
+        "python_find_links",
+        "python_packages",
+        "python_requirements",
+        "python_version",
+        "system_packages",
+    ]
+)
+
 
 def check_legacy_layout(root: MappingNode) -> Diagnostic | None:
     """COG125 when the document has the layout of 2021, which no newer schema describes."""
     environment, model = root.get("environment"), root.get("model")
-    is_old = environment is not None and isinstance(environment.value, MappingNode)
+    # Today's `environment` is a list; a mapping of other names is a mistake in that list, not an old file.
+    settings = environment.value if environment is not None else None
+    is_old = isinstance(settings, MappingNode) and any(entry.key in _OLD_SETTINGS for entry in settings.entries)
     is_old |= model is not None and isinstance(model.value, ScalarNode) and ".py:" in model.value.text
     if not is_old:
         return None
@@ -63,11 +90,9 @@ def check_legacy_layout(root: MappingNode) -> Diagnostic | None:
         "workdir": "`workdir` is no longer used: the project is /src in the container",
     }
     notes = [Note(message=moves[entry.key], span=entry.key_span) for entry in root.entries if entry.key in moves]
-    if isinstance(environment and environment.value, MappingNode) and environment:
-        inner = environment.value
-        assert isinstance(inner, MappingNode)
+    if isinstance(settings, MappingNode):
         for key in ("architectures", "build_requires_gpu"):
-            if found := inner.get(key):
+            if found := settings.get(key):
                 notes.append(Note(message=f"`{key}` is now `build.gpu: true` or `false`", span=found.key_span))
     first = notes[0].span if notes else root.span
     return report("COG125", "the file has the layout of 2021, before the `build` key", first, notes=notes)
@@ -129,8 +154,9 @@ class _Binder:
         if written is None or not written.value:
             return None
         target = self._keep(parse_target(written.value, key, written.span))
-        if target is not None and self._files.kind(target.file) == "missing":
-            message = f"`{key}` names {target.file}, which does not exist"
+        kind = self._files.kind(target.file) if target is not None else "file"
+        if target is not None and kind != "file":
+            message = f"`{key}` names {target.file}, which {_NO_FILE[kind]}"
             self._found.append(report("COG300", message, target.span, hint=f"paths are relative to {self._file}"))
         return target
 
@@ -229,12 +255,13 @@ class _Binder:
         return Located(version, node.span)
 
     def _system_packages(self, build: MappingNode) -> tuple[Located[str], ...]:
-        packages: list[Located[str]] = []
+        packages: dict[str, Located[str]] = {}  # each once, where it is first named
         for item in _texts(build, "system_packages"):
             names, found = parse_system_package(item.value, item.span)
             self._found.extend(found)
-            packages.extend(Located(name, item.span) for name in names)
-        return tuple({package.value: package for package in reversed(packages)}.values())[::-1]
+            for name in names:
+                packages.setdefault(name, Located(name, item.span))
+        return tuple(packages.values())
 
     def _user(self, build: MappingNode) -> Located[str] | None:
         user = _text(build, "user")
@@ -300,7 +327,7 @@ class _Binder:
             self._found.append(report("COG142", message, target.span))
             return None
         for text in (target, identity):
-            if text is not None and re.search(r"[\s,\"'$\\]", text.value):
+            if text is not None and re.search(r"[\s,\"'$\\]|[^\x00-\x7f]", text.value):
                 self._found.append(report("COG142", f"`{text.value}` cannot be used in a mount", text.span))
                 return None
         match kind.value:
@@ -352,6 +379,10 @@ class _Binder:
             return None
         if self._files.kind(path) == "missing":
             self._found.append(report("COG142", f"the mount source `{path}` does not exist", source.span))
+            return None
+        if not path.isascii():  # the builder reads flags byte by byte
+            message = f"`{path}` cannot be used in a mount: its name has characters outside ASCII"
+            self._found.append(report("COG142", message, source.span))
             return None
         return BindMount(source=path, target=target.value, span=node.span)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -56,6 +57,7 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 CERTIFICATE_FILE = "ca-certificate.crt"
 SCHEMA_FILE = "openapi_schema.json"
 PORT = 5000
+MAX_LINE_CHARACTERS = 15_000  # of up to four bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ class _Lowering:
         steps += self._certificate()
         if self._config.environment:
             steps.append(self._user_env())
-        if self._user and not self._user[0].isdigit():
+        if self._user:
             steps.append(UserAccount(name=self._user.partition(":")[0], because=self._user_causes()))
         steps.append(WantedPython())
         steps.append(self._system_packages())
@@ -187,8 +189,11 @@ class _Lowering:
     def _server(self) -> OpenStage:
         steps: list[OpenStep] = [
             *self._certificate(),
-            InitProcess(destination=f"{RUNTIME}/bin/tini"),
-            Runtime(destination=RUNTIME),
+            InitProcess(
+                destination=f"{RUNTIME}/bin/tini",
+                because=_default("process 1 passes signals on and collects ended children"),
+            ),
+            Runtime(destination=RUNTIME, because=_default("the runtime that comes with cogc")),
         ]
         because = (Cause(kind="rule", text="the runtime and process 1; the same for every model with this Python"),)
         return OpenStage(name="server", base=OpenBase(purpose="tools"), steps=tuple(steps), because=because)
@@ -210,21 +215,33 @@ class _Lowering:
                 destination=f"{PROJECT}/{path}",
                 is_directory=path in directories,
                 size_bytes=dict(weights.sizes).get(path, 0),
+                because=_default(f"{path} holds files of 10 MiB or more"),
             )
             for path in (*weights.directories, *weights.root_files)
         )
 
     def _model(self) -> OpenStage:
         steps: list[OpenStep] = [self._run(command) for command in self._config.build.commands]
-        steps.append(Copy(sources=(RUNTIME,), destination=RUNTIME, from_stage="server", is_linked=True))
-        steps.append(Copy(sources=(f"{RUNTIME}/bin/tini",), destination=INIT, from_stage="server"))
+        runtime = _default("the runtime, as a layer of its own")
+        steps.append(
+            Copy(sources=(RUNTIME,), destination=RUNTIME, from_stage="server", is_linked=True, because=runtime)
+        )
+        init = _default("process 1, where Cog's images have it")
+        steps.append(Copy(sources=(f"{RUNTIME}/bin/tini",), destination=INIT, from_stage="server", because=init))
         for layer in self._weight_layers():
             path = layer.destination
-            steps.append(Copy(sources=(path,), destination=path, from_stage="weights", is_linked=True))
-        steps += [self._runtime_env(), Workdir(path=PROJECT), Expose(port=PORT), self._process()]
+            own = _default("weights, as a layer of their own")
+            steps.append(Copy(sources=(path,), destination=path, from_stage="weights", is_linked=True, because=own))
+        steps += [
+            self._runtime_env(),
+            Workdir(path=PROJECT, owner=self._user, because=_default("the project's directory in every model")),
+            Expose(port=PORT, because=_default("the port of every model")),
+            self._process(),
+        ]
         if self._facts.schema is not None:
             schema = f"{PROJECT}/.cog/{SCHEMA_FILE}"
-            steps.append(Copy(sources=(f".cog/build/{SCHEMA_FILE}",), destination=schema))
+            why = _default("the schema that the server publishes")
+            steps.append(Copy(sources=(f".cog/build/{SCHEMA_FILE}",), destination=schema, because=why))
         if self._options.with_source:
             steps += self._source()
         if self._user:
@@ -257,7 +274,8 @@ class _Lowering:
         return Env(variables=tuple(variables), because=(Cause(kind="rule", text="where the runtime finds the model"),))
 
     def _process(self) -> Process:
-        return Process(entrypoint=(INIT, "--"), command=("python", "-m", "cog.server.http"))
+        command = ("python", "-m", "cog.server.http")
+        return Process(entrypoint=(INIT, "--"), command=command, because=_default("the command of every model"))
 
     def _source(self) -> Iterator[OpenStep]:
         weights = self._facts.weights
@@ -266,6 +284,7 @@ class _Lowering:
             excludes=(*self._facts.hidden, *weights.directories, *weights.root_files),
             entries=self._facts.entries,
             owner=self._user,
+            because=_default("the project's code, last because it changes most"),
         )
         if self._config.file != "cog.yaml":
             because = (Cause(kind="flag", text=f"the configuration is {self._config.file}"),)
@@ -284,7 +303,7 @@ class _Lowering:
             architecture="arm64" if options.platform and "arm64" in options.platform else "amd64",
             platform=options.platform,
             requirements=build.requirements,
-            commands=tuple(command.command for command in build.commands),
+            commands=tuple(self._run(command) for command in build.commands),
             system_packages=self._wanted_system_packages(),
             base_image=options.base_image,
             use_cuda_base=options.use_cuda_base,
@@ -315,7 +334,7 @@ class _Lowering:
         if self._facts.certificate is not None:
             yield StagedFile(path=CERTIFICATE_FILE, content=self._facts.certificate)
         if self._facts.schema is not None:
-            yield StagedFile(path=SCHEMA_FILE, content=self._facts.schema + "\n")
+            yield StagedFile(path=SCHEMA_FILE, content=_in_lines(self._facts.schema) + "\n")
 
     def _image_name(self) -> str:
         config = self._config
@@ -330,6 +349,17 @@ class _Lowering:
 
 def _config(text: str, span: Span | None) -> Cause:
     return Cause(kind="config", text=text, span=span)
+
+
+def _default(text: str) -> tuple[Cause, ...]:
+    return (Cause(kind="default", text=text),)
+
+
+def _in_lines(schema: str) -> str:
+    """JSON that can stand in a Dockerfile, where a line has at most 64 KiB."""
+    if len(schema) < MAX_LINE_CHARACTERS:
+        return schema
+    return json.dumps(json.loads(schema), ensure_ascii=False, indent=0)
 
 
 def _mount(mount: conf.Mount) -> Mount:
@@ -372,8 +402,8 @@ def readable_size(size_bytes: int) -> str:
     """
     if size_bytes < 1000:
         return f"{size_bytes} bytes"
-    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size_bytes >= factor:
-            value = size_bytes / factor
-            return f"{value:.1f} {unit}" if value < 10 and round(value, 1) % 1 else f"{value:.0f} {unit}"
-    raise AssertionError(size_bytes)
+    value, unit = size_bytes / 1e3, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if round(value) >= 1000:
+            value, unit = value / 1e3, larger
+    return f"{value:.1f} {unit}" if value < 10 and round(value, 1) % 1 else f"{value:.0f} {unit}"

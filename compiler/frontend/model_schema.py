@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
-from ..diagnostics import Diagnostic
+from ..diagnostics import Diagnostic, Note, report
+from ..ir.nodes import DEFAULT_PYTHON
 from .config import Config, Target
 from .files import Files
 from .signature import Signature, analyse_target, openapi_document
@@ -15,20 +17,28 @@ __all__ = ["model_schema"]
 def model_schema(config: Config, files: Files) -> tuple[str | None, tuple[Diagnostic, ...]]:
     """Compact JSON of the document; None when there is no target, or its source does not say everything.
 
-    Codes: COG4xx. A target file that does not exist was reported when the configuration was read.
+    Codes: COG4xx, and COG141 for concurrency without an async method. A target file that does not exist was
+    reported when the configuration was read.
     """
-    predict, found = _signature(config.predict, files)
-    train, problems = _signature(config.train, files)
+    written = config.build.python_version
+    python = written.value if written is not None else DEFAULT_PYTHON
+    predict, found = _signature(config.predict, files, python)
+    train, problems = _signature(config.train, files, python)
     found += problems
     wanted = [target for target in (config.predict, config.train) if target is not None]
     known = [signature for signature in (predict, train) if signature is not None and signature.is_complete]
     if not wanted or len(known) != len(wanted):
         return None, found
+    if config.concurrency is not None and config.concurrency.max.value > 1 and predict and not predict.is_async:
+        message = "concurrency.max > 1 requires an async run() or predict() method"
+        notes = [Note(message=f"`{predict.method}` is not async", span=predict.origin)]
+        return None, (*found, report("COG141", message, config.concurrency.max.span, notes=notes))
     document = openapi_document(predict, train)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")), found
 
 
-def _signature(target: Target | None, files: Files) -> tuple[Signature | None, tuple[Diagnostic, ...]]:
+def _signature(target: Target | None, files: Files, python: str) -> tuple[Signature | None, tuple[Diagnostic, ...]]:
     if target is None or files.kind(target.file) != "file":
         return None, ()
-    return analyse_target(files, target.file, target.name, mode="train" if target.key == "train" else "predict")
+    mode: Literal["predict", "train"] = "train" if target.key == "train" else "predict"
+    return analyse_target(files, target.file, target.name, mode=mode, python_version=python)

@@ -8,11 +8,13 @@ a limit. Shape and meaning are not looked at here.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import yaml
+from yaml.reader import Reader
 from yaml.resolver import Resolver
 
 from ..diagnostics import Diagnostic, Note, report
@@ -112,11 +114,12 @@ def parse(source: SourceFile) -> tuple[MappingNode | None, tuple[Diagnostic, ...
 
     An empty document is an empty mapping. Errors: COG101–COG104, COG107, COG121 (a root that is no mapping).
     """
-    composer = _Composer(source)
+    lines = _Lines(source.text)
+    composer = _Composer(source, lines)
     try:
         root = composer.compose()
     except yaml.YAMLError as error:
-        return None, (*composer.found, _yaml_error(source, error))
+        return None, (*composer.found, _yaml_error(source, lines, error))
     except _LimitReached as error:
         return None, (*composer.found, error.diagnostic)
     if root is None or (isinstance(root, ScalarNode) and root.value is None):
@@ -127,6 +130,22 @@ def parse(source: SourceFile) -> tuple[MappingNode | None, tuple[Diagnostic, ...
         wrong = report("COG121", f"the file must be a mapping, but it is {what}", root.span, hint="start with `build:`")
         return None, (*composer.found, wrong)
     return root, tuple(composer.found)
+
+
+class _Lines:
+    """Offsets in a text → lines and columns from 1.
+
+    PyYAML's own lines also end at a lone carriage return, U+0085, U+2028 and U+2029; those of editors and of
+    `SourceFile` do not.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column of the character at `offset`."""
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
 
 
 class _LimitReached(Exception):
@@ -151,9 +170,10 @@ class _Open:
 class _Composer:
     """Builds nodes from events with a stack of its own, counting nodes as aliases are expanded."""
 
-    def __init__(self, source: SourceFile) -> None:
+    def __init__(self, source: SourceFile, lines: _Lines) -> None:
         self.found: list[Diagnostic] = []
         self._source = source
+        self._lines = lines
         self._anchors: dict[str, tuple[TreeNode, int]] = {}
         self._sizes: list[int] = [0]
         self._used_alias = False
@@ -186,7 +206,7 @@ class _Composer:
                 if opened.anchor:
                     self._anchors[opened.anchor] = (node, size)
             if node is not None:
-                self._check_size(node.span)
+                self._check_size(self._span(event) if isinstance(event, yaml.AliasEvent) else node.span)
                 if stack:
                     self._add(stack[-1], node)
                 elif root is None:
@@ -208,7 +228,7 @@ class _Composer:
         start, end = event.start_mark, event.end_mark
         assert start is not None
         assert end is not None
-        return Span(self._source.name, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+        return Span(self._source.name, *self._lines.place(start.index), *self._lines.place(end.index))
 
     def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
         is_quoted = event.style in ("'", '"', "|", ">")
@@ -226,7 +246,7 @@ class _Composer:
     def _close(self, opened: _Open, event: yaml.Event) -> TreeNode:
         end, start = event.end_mark, opened.start
         assert end is not None
-        span = Span(start.file, start.line, start.column, end.line + 1, end.column + 1)
+        span = Span(start.file, start.line, start.column, *self._lines.place(end.index))
         if not opened.is_mapping:
             return SequenceNode(span, tuple(opened.items))
         own = opened.entries
@@ -324,14 +344,13 @@ def _number(text: str, kind: str) -> int | float | str:
 _TAB = re.compile(r"(?m)^[ ]*\t")
 
 
-def _yaml_error(source: SourceFile, error: yaml.YAMLError) -> Diagnostic:
+def _yaml_error(source: SourceFile, lines: _Lines, error: yaml.YAMLError) -> Diagnostic:
     """A diagnostic for PyYAML's complaint, with the usual causes explained."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).strip()
     if mark is None:
-        span = _unreadable_character(source, error)
-        return report("COG101", f"invalid YAML: {problem}", span)
-    line, column = mark.line + 1, mark.column + 1
+        return report("COG101", f"invalid YAML: {problem}", _unreadable_character(source, lines))
+    line, column = lines.place(mark.index)
     span = Span(source.name, line, column, line, column + 1)
     tab = next(
         (found for found in _TAB.finditer(source.text) if source.text.count("\n", 0, found.start()) < line), None
@@ -346,17 +365,16 @@ def _yaml_error(source: SourceFile, error: yaml.YAMLError) -> Diagnostic:
     context, context_mark = getattr(error, "context", None), getattr(error, "context_mark", None)
     notes = []
     if context and context_mark is not None:
-        where = Span(
-            source.name, context_mark.line + 1, context_mark.column + 1, context_mark.line + 1, context_mark.column + 2
-        )
+        line_there, column_there = lines.place(context_mark.index)
+        where = Span(source.name, line_there, column_there, line_there, column_there + 1)
         notes.append(Note(message=str(context), span=where))
     return report("COG101", f"invalid YAML: {problem}", span, notes=notes, hint=_yaml_hint(source, line, problem))
 
 
-def _unreadable_character(source: SourceFile, error: yaml.YAMLError) -> Span:
-    position = getattr(error, "position", 0)
-    before = source.text[:position] if isinstance(position, int) else ""
-    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+def _unreadable_character(source: SourceFile, lines: _Lines) -> Span:
+    """The first character that YAML does not allow, or a byte order mark that is not the first one."""
+    found = Reader.NON_PRINTABLE.search(source.text) or re.search("\ufeff", source.text)
+    line, column = lines.place(found.start() if found else 0)
     return Span(source.name, line, column, line, column + 1)
 
 

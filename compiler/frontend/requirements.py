@@ -341,7 +341,9 @@ def _opaque(line: LogicalLine, scope: _Scope, reason: str, hint: str | None = No
     message = f"`{_shortened(line.text)}` is not a requirement that can be understood; it is passed on as it is"
     notes = (Note(message=reason),) if reason else ()
     kind: RequirementKind = "constraint" if scope.is_constraint else "opaque"
-    requirement = Requirement(text=line.text, kind=kind, origin=line.span())
+    # A backslash left at the end would join the next line of the written file to this one.
+    text = line.text.rstrip("\\ \t\f")
+    requirement = Requirement(text=text, kind=kind, origin=line.span()) if text else None
     return requirement, (report("COG204", message, line.span(), notes=notes, hint=hint),)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from .._data import load_schema
 from ..diagnostics import Diagnostic, Edit, Fix, report
 from ..source import Span
 from ..suggest import closest
 from .parse import MappingNode, ScalarNode, SequenceNode, TreeNode
+from .shape import fits
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 __all__ = ["check_schema"]
 
@@ -34,10 +35,14 @@ _SYNONYMS = {
 
 def check_schema(root: MappingNode) -> tuple[Diagnostic, ...]:
     """All violations of schemas/cog.schema.json in the document. Codes: COG120–COG123."""
-    validator = Draft202012Validator(load_schema("cog"))
+    schema, document = load_schema("cog"), _plain(root)
+    if fits(document, schema, schema):
+        return ()
+    from jsonschema import Draft202012Validator
+
     found = [
         diagnostic
-        for error in validator.iter_errors(_plain(root))
+        for error in Draft202012Validator(schema).iter_errors(document)
         for leaf in _leaves(error)
         for diagnostic in _explain(leaf, root)
     ]
@@ -119,6 +124,8 @@ def _unknown_key(key: str, span: Span, section: str, known: list[str], present: 
         return report(
             "COG120", message, span, hint=f"`{synonym or key}` stands at the top level of cog.yaml, outside `build`"
         )
+    if " " in key:
+        return report("COG120", message, span, hint="text with `: ` in it must be quoted")
     return report("COG120", message, span, hint=f"the keys here are {', '.join(f'`{name}`' for name in known)}")
 
 
@@ -148,6 +155,8 @@ def _type_hint(wanted: list[str], node: TreeNode) -> str | None:
         return f"write it as a list: [{node.text}]"
     if isinstance(node, ScalarNode) and wanted == ["boolean"] and str(node.value).lower() in ("true", "false"):
         return f"remove the quotes: {node.text.lower()}"
+    if isinstance(node, MappingNode) and "array" in wanted:
+        return "start each item of the list with `- `"
     if isinstance(node, MappingNode) and "string" in wanted and len(node.entries) == 1:
         return "text with `: ` in it must be quoted"
     return None

@@ -121,9 +121,15 @@ def parse_system_package(text: str, span: Span) -> tuple[tuple[str, ...], tuple[
         message = f"`{stripped}`: apt knows no version ranges; installing `{ranged[1]}`"
         fix = Fix(title="remove the range", edits=(Edit(span=span, replacement=ranged[1]),))
         return (ranged[1],), (report("COG152", message, span, hint="an exact version is `name=version`", fix=fix),)
-    if stripped.startswith("-") and stripped.strip("-"):
-        message = f"`{stripped}` is an option of apt-get, not a package; it is left out"
-        return (), (report("COG152", message, span, hint="remove it"),)
+    options = [word for word in stripped.split() if word.startswith("-") and word.strip("-")]
+    if options:
+        others = " ".join(word for word in stripped.split() if word not in options)
+        rest, found = parse_system_package(others, span) if others else ((), ())
+        if others and not rest:  # a command rather than packages: its error says enough
+            return (), found
+        message = f"`{options[0]}` is an option of apt-get, not a package; it is left out"
+        remark = report("COG152", message, span, hint="remove it")
+        return rest, (remark, *found)
     names = tuple(stripped.split())
     wrong = [name for name in names if not _PACKAGE.fullmatch(name)]
     if not names or wrong:

@@ -1,4 +1,4 @@
-"""IR ↔ JSON. Every object names its class in `kind`; defaults are left out; reading gives equal nodes.
+"""IR ↔ JSON. Every object names its class in `node`; defaults are left out; reading gives equal nodes.
 
 Source of the shape: schemas/ir.schema.json.
 """
@@ -35,7 +35,7 @@ def to_document(build: _nodes.Build | _nodes.ResolvedBuild) -> dict[str, Any]:
 
 
 def from_document(document: dict[str, Any]) -> _nodes.Build | _nodes.ResolvedBuild:
-    """The build of a document. Error: `InvalidDocument` for other formats, unknown kinds or fields."""
+    """The build of a document. Error: `InvalidDocument` for other formats, unknown nodes or fields."""
     number = document.get("format")
     if number != FORMAT:
         newer = "newer than this cogc reads" if isinstance(number, int) and number > FORMAT else "not known"
@@ -48,7 +48,7 @@ def from_document(document: dict[str, Any]) -> _nodes.Build | _nodes.ResolvedBui
 
 def _encode(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
-        encoded: dict[str, Any] = {"kind": type(value).__name__}
+        encoded: dict[str, Any] = {"node": type(value).__name__}
         for field in fields(value):
             inner = getattr(value, field.name)
             if field.default is MISSING or inner != field.default:
@@ -64,10 +64,10 @@ def _decode(value: Any) -> Any:
         return tuple(_decode(item) for item in value)
     if not isinstance(value, dict):
         return value
-    cls = _CLASSES.get(value.get("kind", ""))
+    cls = _CLASSES.get(value.get("node", ""))
     if cls is None:
-        raise InvalidDocument(f"unknown kind {value.get('kind')!r}")
+        raise InvalidDocument(f"unknown node {value.get('node')!r}")
     try:
-        return cls(**{key: _decode(inner) for key, inner in value.items() if key != "kind"})
+        return cls(**{key: _decode(inner) for key, inner in value.items() if key != "node"})
     except TypeError as error:
-        raise InvalidDocument(f"{value['kind']}: {error}") from error
+        raise InvalidDocument(f"{value['node']}: {error}") from error

@@ -108,9 +108,14 @@ class SystemPackageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Facts that no package metadata states: (name, only from a VCS), and texts of commands."""
+    """Facts that no package metadata states.
+
+    `compiles_cuda` are pairs of a package and whether only its VCS form is compiled; `system_packages_of_nvidia`
+    are prefixes of apt packages that only nvidia/cuda images can install.
+    """
 
     compiles_cuda: tuple[tuple[str, bool], ...]
+    system_packages_of_nvidia: tuple[str, ...]
     commands_that_need_cuda: tuple[str, ...]
 
 
@@ -200,6 +205,7 @@ class Matrix:
         table = self._table("rules")
         return Rules(
             compiles_cuda=tuple((row["name"], row.get("from") == "vcs") for row in table["compiles_cuda"]),
+            system_packages_of_nvidia=tuple(row["prefix"] for row in table["system_packages_of_nvidia"]),
             commands_that_need_cuda=tuple(row["text"] for row in table["commands_that_need_cuda"]),
         )
 

@@ -17,6 +17,7 @@ from .node import Cause, Node
 from .requirement import Requirement
 
 __all__ = [
+    "DEFAULT_PYTHON",
     "Base",
     "BindMount",
     "Build",
@@ -63,6 +64,9 @@ __all__ = [
     "WeightLayer",
     "Workdir",
 ]
+
+# What an image has when neither the user nor a pinned package says otherwise.
+DEFAULT_PYTHON = "3.12"
 
 PythonSource: TypeAlias = Literal["base", "uv", "apt", "image"]
 
@@ -205,9 +209,10 @@ class Process(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workdir(Node):
-    """The working directory from here on."""
+    """The working directory from here on; it belongs to `owner`, else to root."""
 
     path: str
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +224,7 @@ class Expose(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserAccount(Node):
-    """Make the user `name`, with a home directory, unless the image has it."""
+    """Make the user `name`, which may be an id, with a home directory, unless the image has it."""
 
     name: str
 
@@ -333,8 +338,8 @@ class OpenStage(Node):
 class Request(Node):
     """What the resolver is asked: everything in the configuration that bears on versions.
 
-    `python_version`, `cuda`, `cudnn` are as written, None when left open. `commands` are the texts of
-    `build.run`, which may give away what they need. `spans` are pairs of a field's name and where it stands.
+    `python_version`, `cuda`, `cudnn` are as written, None when left open. `commands` are those of
+    `build.run`, whose text may give away what they need. `spans` are pairs of a field's name and where it stands.
     """
 
     is_gpu: bool = False
@@ -344,7 +349,7 @@ class Request(Node):
     architecture: Literal["amd64", "arm64"] = "amd64"
     platform: str | None = None
     requirements: tuple[Requirement, ...] = ()
-    commands: tuple[str, ...] = ()
+    commands: tuple[Run, ...] = ()
     system_packages: tuple[WantedSystemPackage, ...] = ()
     base_image: str | None = None
     use_cuda_base: Literal["auto", "true", "false"] = "auto"

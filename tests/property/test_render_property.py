@@ -5,13 +5,14 @@ import re
 import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cogc.catalogue import CATALOGUE
 from cogc.diagnostics import Diagnostic, Edit, Fix, Note, Severity, report
 from cogc.fixes import apply_fixes
 from cogc.render import FORMATS, render
 from cogc.source import Span
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytestmark = pytest.mark.property
 

@@ -6,6 +6,9 @@ import contextlib
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cogc.catalogue import CATALOGUE
 from cogc.frontend.dockerignore import Dockerignore
 from cogc.frontend.requirements import (
@@ -16,9 +19,6 @@ from cogc.frontend.requirements import (
 )
 from cogc.ir.requirement import Requirement
 from cogc.source import Span
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.memory_files import MemoryFiles
 
 pytestmark = pytest.mark.property

@@ -7,24 +7,26 @@ import keyword
 from typing import Any
 
 import pytest
-from cogc.frontend.signature import Absent, Mode, analyse_target, openapi_document, thaw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cogc.frontend.signature import Absent, Mode, analyse_target, openapi_document, thaw
 from tests.memory_files import MemoryFiles
 
 pytestmark = pytest.mark.property
 
 FRAGMENTS = [
     "from cog import BasePredictor, Input, Path, Secret, BaseModel, ConcatenateIterator\n", "import cog\n",
-    "from cog import input\n", "from typing import *\n", "from .other import *\n", "from other import X as Y\n",
-    "class Predictor(BasePredictor):\n", "class Predictor(cog.Predictor):\n", "class Out(BaseModel):\n",
-    "    x: Out\n", "    a: Optional[int] = 3\n", "    def predict(self, ", "    async def run(self, ", "def predict(",
-    "    @cog.input('a', type=int, options=[1])\n", "    @cog.concurrent(max=3)\n", "    yield 1\n", ") -> ", ":\n",
-    "str", "int", "list[", "]", "Path", "Any", "Iterator[str]", "Union[str, int]", "'Out'", "a: ", "b: ", ", ", " = ",
-    "Input(", "default=", "choices=", "ge=", "[1, 2]", "list(D.keys())", "{**D, 'a': 1}", "lambda: 0", "X", "Y.Z",
-    "D = {'a': 1}\n", "D['b'] = D\n", "D = D\n", "1", "-1.5", "'é'", "f'{D}'", "*", "**", "/", "(", ")", "...",
-    "        pass\n",     "return Input(default=a)\n", "\\\n", "#", "\f", "\t", "\x00", "é", "if x:\n", "else:\n", "for a in D:\n", "del D\n",
+    "from cog import input\n", "from typing import *\n", "from .other import *\n",
+    "from other import X as Y\n", "class Predictor(BasePredictor):\n", "class Predictor(cog.Predictor):\n",
+    "class Out(BaseModel):\n", "    x: Out\n", "    a: Optional[int] = 3\n", "    def predict(self, ",
+    "    async def run(self, ", "def predict(", "    @cog.input('a', type=int, options=[1])\n",
+    "    @cog.concurrent(max=3)\n", "    yield 1\n", ") -> ", ":\n", "str", "int", "list[", "]", "Path",
+    "Any", "Iterator[str]", "Union[str, int]", "'Out'", "a: ", "b: ", ", ", " = ", "Input(", "default=",
+    "choices=", "ge=", "[1, 2]", "list(D.keys())", "{**D, 'a': 1}", "lambda: 0", "X", "Y.Z", "D = {'a': 1}\n",
+    "D['b'] = D\n", "D = D\n", "1", "-1.5", "'é'", "f'{D}'", "*", "**", "/", "(", ")", "...",
+    "        pass\n", "return Input(default=a)\n", "\\\n", "#", "\x0c", "\t", "\x00", "é", "if x:\n",
+    "else:\n", "for a in D:\n", "del D\n",
 ]  # fmt: skip
 SETTINGS = settings(max_examples=150, deadline=None)
 

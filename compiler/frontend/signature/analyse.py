@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,7 +89,7 @@ def _load(project: Project, path: str, python_version: str | None, findings: Fin
     except FileProblem as problem:
         findings.add("COG300", f"`{path}` {problem.reason}", None)
     except SourceProblem as problem:
-        if problem.code == "COG403" and _is_newer(python_version):
+        if problem.code == "COG403" and _may_be_newer(python_version, project, path):
             running = f"{sys.version_info[0]}.{sys.version_info[1]}"
             message = f"`{path}` has syntax that Python {running}, which cogc runs on, does not know"
             findings.defer("COG430", message, problem.span)
@@ -97,10 +98,22 @@ def _load(project: Project, path: str, python_version: str | None, findings: Fin
     return None
 
 
-def _is_newer(python_version: str | None) -> bool:
+def _may_be_newer(python_version: str | None, project: Project, path: str) -> bool:
+    """Whether the image's Python may read a file that ours does not."""
     parts = (python_version or "").split(".")
-    numbers = [int(part) for part in parts[:2] if part.isdigit() and len(part) < 4]
-    return len(numbers) == 2 and tuple(numbers) > sys.version_info[:2]
+    numbers = tuple(int(part) for part in parts[:2] if part.isdigit() and len(part) < 4)
+    if len(numbers) != 2 or numbers <= sys.version_info[:2]:
+        return False
+    return numbers > _KNOWN_SYNTAX or _NEW_SYNTAX.search(project.source(path)) is not None
+
+
+_KNOWN_SYNTAX = (3, 14)
+# What came after 3.11 and an older parser stumbles over: type statements and parameters, quotes inside f-strings,
+# template strings, `except` without parentheses. Source: "What's New in Python" of 3.12 and 3.14.
+_NEW_SYNTAX = re.compile(
+    r"""(?mx) ^\s*type\s+\w+\s*[=\[]  |  ^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\[  |  \b[fF][rR]?["']  |  \b[rR][fF]["']
+    |  \b[tT][rR]?["']  |  ^\s*except\*?\s+[\w.]+\s*,"""
+)
 
 
 def _report_parameter_order(module: Module, findings: Findings) -> None:

@@ -252,9 +252,7 @@ class TypeReader:
         except (NotConstant, ValueError):
             return Scalar.ANY
 
-    def _read_generic(  # noqa: C901 - a table
-        self, node: ast.Subscript, generic: ast.expr, slice_: ast.expr, where: Where
-    ) -> Type:
+    def _read_generic(self, node: ast.Subscript, generic: ast.expr, slice_: ast.expr, where: Where) -> Type:
         symbol = self._resolve(generic, where)
         arguments = slice_.elts if isinstance(slice_, ast.Tuple) else [slice_]
         if not arguments:

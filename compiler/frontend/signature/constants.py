@@ -59,7 +59,7 @@ class Folder:
         """The value of an expression, enum members as their values. Errors: `NotConstant`."""
         value = plain(self._fold(thunk, 0))
         if opaque := next(opaque_parts(value), None):
-            raise opaque.problem
+            raise opaque.problem()
         return value
 
     def class_scope(self, module: Module, node: ast.ClassDef) -> dict[str, Thunk | object]:
@@ -85,7 +85,7 @@ class Folder:
         except _ERRORS as error:
             raise NotConstant(node, module, f"fails: {error}"[:200]) from None
         if isinstance(value, Opaque):
-            raise value.problem
+            raise value.problem()
         parts = weight(value)
         self._steps_left -= parts // 20
         if parts > MAX_ITEMS:
@@ -302,7 +302,7 @@ def _mapping(keys: list[ast.expr | None], values: list[ast.expr], fold: Callable
         try:
             item = fold(value)
         except NotConstant as problem:
-            item = Opaque(problem)
+            item = Opaque(problem.node, problem.module, problem.reason)
         mapping[plain(fold(key))] = item
     return mapping
 

@@ -148,6 +148,7 @@ class Project:
         self._modules: dict[str, Module | None] = {}
         self._located: dict[tuple[str, str], str | None] = {}
         self._indexed: dict[ast.ClassDef, dict[str, Binding]] = {}
+        self._searching: set[tuple[str, str]] = set()
         self._steps_left = MAX_STEPS
 
     def load(self, path: str) -> Module:
@@ -156,6 +157,10 @@ class Project:
         if module is None:
             module = self._modules[path] = _module(path, self._files.read(path))
         return module
+
+    def source(self, path: str) -> str:
+        """The text of a file that could be read, whatever its encoding says. Error: `FileProblem`."""
+        return self._files.read(path).decode("utf-8", "replace")
 
     def _module_at(self, path: str) -> Module | None:
         """The module, or None if it is beyond the bounds or has no syntax tree."""
@@ -203,30 +208,45 @@ class Project:
 
     def lookup(self, name: str, module: Module, hops: int = 0) -> Symbol | None:
         """What a global name of a module stands for."""
-        if hops > MAX_HOPS:
+        self._steps_left -= 1
+        if hops > MAX_HOPS or self._steps_left < 0:
             return None
         binding = module.bindings.get(name)
         if isinstance(binding, Imported):
             return self._follow(binding, module, hops)
         if binding is not None:
             return Local(module, name, binding)
+        return self._search(name, module, hops)
+
+    def _search(self, name: str, module: Module, hops: int) -> Symbol:
+        """A name that the module itself does not bind: from a star import, of Python itself, or of nothing."""
         certain = True
-        for star in reversed(module.star_imports):
-            path = self._locate(star.module, star.level, module)
-            source = self._module_at(path) if path is not None else None
-            if source is None:
-                if star.module == "cog" or star.module == "typing":
-                    if name in _STAR_NAMES[star.module]:
-                        return External(f"{star.module}.{name}")
-                else:
-                    certain = False
-                continue
-            found = self.lookup(name, source, hops + 1)
-            if found is not None and not isinstance(found, Undefined):
-                return found
+        if (module.path, name) not in self._searching:
+            self._searching.add((module.path, name))
+            try:
+                for star in reversed(module.star_imports):
+                    found = self._in_star_import(name, star, module, hops)
+                    if found is not None and not isinstance(found, Undefined):
+                        return found
+                    certain = certain and (found is None or found.is_certain)
+            finally:
+                self._searching.discard((module.path, name))
         if hasattr(builtins, name):
             return External(f"builtins.{name}")
         return Undefined(name, certain)
+
+    def _in_star_import(self, name: str, star: Imported, module: Module, hops: int) -> Symbol | None:
+        """The name as a star import brings it in; None when it certainly does not."""
+        path = self._locate(star.module, star.level, module)
+        source = self._module_at(path) if path is not None else None
+        if source is not None:
+            found = self.lookup(name, source, hops + 1)
+            # Every module has the names of Python itself; a star import does not bring them in.
+            is_own = isinstance(found, External) and found.name == f"builtins.{name}"
+            return None if is_own else found
+        if star.module in _STAR_NAMES:
+            return External(f"{star.module}.{name}") if name in _STAR_NAMES[star.module] else None
+        return Undefined(name, is_certain=False)
 
     def _follow(self, imported: Imported, module: Module, hops: int) -> Symbol | None:
         path = self._locate(imported.module, imported.level, module)

@@ -78,7 +78,13 @@ def plain(value: Any) -> Any:
 class Opaque:
     """A dict value that is not constant, such as a scheduler class of a library."""
 
-    problem: NotConstant
+    node: ast.AST
+    module: Module
+    reason: str
+
+    def problem(self) -> NotConstant:
+        """What to raise where the value is needed; a kept exception would keep its frames, the trees with them."""
+        return NotConstant(self.node, self.module, self.reason)
 
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {

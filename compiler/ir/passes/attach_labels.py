@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +21,22 @@ def attach_labels(build: ResolvedBuild, version: str) -> ResolvedBuild:
         "run.cog.version": version,
         "run.cogc.matrix": build.resolution.matrix,
     }
-    steps = [Label(labels=tuple(sorted(labels.items())))]
+    why = Cause(kind="default", text="what Cog's tools read from an image")
+    steps = [Label(labels=tuple(sorted(labels.items())), because=(why,))]
     if build.summary.openapi_schema is not None:
         schema = (("run.cog.openapi_schema", build.summary.openapi_schema),)
         steps.append(Label(labels=schema, because=(Cause(kind="rule", text="the model's inputs and outputs"),)))
     *others, last = build.stages
     return replace(build, stages=(*others, replace(last, steps=(*last.steps, *steps))))
+
+
+def _without_credentials(line: str) -> str:
+    """A requirement line with the user and password of its URLs masked: labels are public.
+
+    >>> _without_credentials("a @ git+https://me:secret@example.com/a")
+    'a @ git+https://***@example.com/a'
+    """
+    return re.sub(r"://[^/@\s]+@", "://***@", line)
 
 
 def config_label(build: ResolvedBuild) -> str:
@@ -38,7 +49,7 @@ def config_label(build: ResolvedBuild) -> str:
         "gpu": summary.is_gpu,
         "python_version": resolution.python,
         "python_requirements": summary.python_requirements,
-        "python_packages": list(summary.python_packages),
+        "python_packages": [_without_credentials(line) for line in summary.python_packages],
         "run": [
             {"command": command, "mounts": [dict(mount) for mount in mounts]} if mounts else {"command": command}
             for command, mounts in summary.commands

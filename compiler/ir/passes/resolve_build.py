@@ -115,7 +115,9 @@ class _Resolving:
             because=(Cause(kind="rule", text=f"Python {resolution.python}, which CUDA images do not have"),),
         )
         if interpreter.startswith("/opt/"):
-            yield Env(variables=(Variable(name="PATH", value=interpreter.rpartition("/")[0], mode="prepend"),))
+            path = Variable(name="PATH", value=interpreter.rpartition("/")[0], mode="prepend")
+            why = Cause(kind="default", text="this Python, and the programs that its packages install, come first")
+            yield Env(variables=(path,), because=(why,))
 
     def _system_packages(self, step: WantedSystemPackages) -> Iterator[Step]:
         resolution = self._resolution

@@ -237,10 +237,15 @@ def _system_needs(request: Request, builds: Sequence[ChosenBuild], matrix: Matri
                 )
                 yield _Need(cuda=_packaged_cuda(builds), cudnn=None, flavour="devel", cause=cause)
                 break
+    for system_package in request.system_packages:
+        if system_package.name.startswith(rules.system_packages_of_nvidia):
+            why = f"the system package {system_package.name} comes from NVIDIA"
+            cause = Cause(kind="rule", text=why, span=system_package.origin)
+            yield _Need(cuda=_packaged_cuda(builds), cudnn=None, flavour="devel", cause=cause)
     for command in request.commands:
-        text = next((text for text in rules.commands_that_need_cuda if text in command), None)
+        text = next((text for text in rules.commands_that_need_cuda if text in command.command), None)
         if text is not None:
-            cause = Cause(kind="rule", text=f"a command of build.run mentions `{text}`")
+            cause = Cause(kind="rule", text=f"a command of build.run mentions `{text}`", span=command.origin)
             yield _Need(cuda=_packaged_cuda(builds), cudnn=None, flavour="devel", cause=cause)
 
 
@@ -315,7 +320,8 @@ def _cuda_image(
         fitting = _nearest(same_major, wanted, cudnn, minimum_cudnn)
         if fitting:
             need = f"cuDNN {minimum_cudnn or cudnn}"
-            message = f"no image has CUDA {cuda} with {need}; CUDA {fitting[0].cuda} is the nearest that has"
+            minor = ".".join(fitting[0].cuda.split(".")[:2])
+            message = f"no image has CUDA {cuda} with {need}; CUDA {minor} is the nearest that has"
             remarks = (report("COG229", message, causes[0].span if causes else None),)
     if not fitting:
         with_cudnn = f" and CuDNN {cudnn}" if cudnn else ""

@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from ...diagnostics import Diagnostic, report
 from ..matrix import Matrix, Release
-from ..nodes import Request
+from ..nodes import DEFAULT_PYTHON, Request
 from ..pins import local_build, pinned_version
 from ..requirement import Requirement
 
@@ -69,10 +69,10 @@ def known_packages(request: Request, matrix: Matrix) -> tuple[tuple[KnownPackage
 
 
 def applies(requirement: Requirement, request: Request) -> bool:
-    """Whether the environment marker of a line holds on the target. An open Python counts as 3.12."""
+    """Whether the environment marker of a line holds on the target. An open Python counts as the default."""
     if not requirement.marker:
         return True
-    version = request.python_version or "3.12"
+    version = request.python_version or DEFAULT_PYTHON
     minor = ".".join(version.split(".")[:2])
     environment = {
         "implementation_name": "cpython",

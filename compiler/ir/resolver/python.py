@@ -8,12 +8,11 @@ from ...diagnostics import Diagnostic, Note, report
 from ...source import Span
 from ..matrix import Matrix, PythonRelease
 from ..node import Cause
-from ..nodes import Request
+from ..nodes import DEFAULT_PYTHON, Request
 from .packages import KnownPackage
 
 __all__ = ["choose_python", "minor_of"]
 
-DEFAULT = "3.12"
 OLDEST = (3, 8)
 
 
@@ -36,7 +35,7 @@ def choose_python(
         remaining = [python for python in candidates if python.version in supported]
         if not remaining:
             return None, (), (_no_common_python(pinned, matrix),)
-        if DEFAULT in {p.version for p in candidates} and DEFAULT not in {p.version for p in remaining}:
+        if DEFAULT_PYTHON in {p.version for p in candidates} and DEFAULT_PYTHON not in {p.version for p in remaining}:
             assert package.release is not None
             text = f"{package.name} {package.release.version} has wheels for Python {_list(supported)}"
             causes.append(Cause(kind="matrix", text=text, span=package.requirement.origin))
@@ -45,7 +44,9 @@ def choose_python(
     reason = (
         Cause(kind="matrix", text=f"python {version}") if causes else Cause(kind="default", text=f"python {version}")
     )
-    return version, (reason, *causes), ()
+    chosen = next(python for python in matrix.pythons if python.version == version)
+    because = causes[0].span if causes else None
+    return version, (reason, *causes), _end_of_life(chosen, because, matrix)
 
 
 def _given(
@@ -58,11 +59,17 @@ def _given(
         newest = matrix.pythons[-1].version
         message = f"Python {minor} is newer than compatibility matrix {matrix.version}, which ends at {newest}"
         found.append(report("COG132", message, span))
-    elif known[minor].is_over(_date_of(matrix)):
-        message = f"Python {minor} reached its end of life on {known[minor].end_of_life}: no more security fixes"
-        found.append(report("COG131", message, span))
+    else:
+        found += _end_of_life(known[minor], span, matrix)
     found += [_no_wheel(package, minor, span, matrix) for package in pinned if minor not in _supported(package)]
     return version, (Cause(kind="config", text=f"python {version}", span=span),), tuple(found)
+
+
+def _end_of_life(python: PythonRelease, span: Span | None, matrix: Matrix) -> tuple[Diagnostic, ...]:
+    if not python.is_over(_date_of(matrix)):
+        return ()
+    message = f"Python {python.version} reached its end of life on {python.end_of_life}: no more security fixes"
+    return (report("COG131", message, span),)
 
 
 def _no_wheel(package: KnownPackage, minor: str, span: Span | None, matrix: Matrix) -> Diagnostic:
@@ -103,7 +110,7 @@ def _supported(package: KnownPackage) -> tuple[str, ...]:
 def _prefer(candidates: Sequence[PythonRelease]) -> str:
     """The default if it is there, else the nearest below it, else the lowest above."""
     versions = sorted((python.version for python in candidates), key=_key)
-    at_most = [version for version in versions if _key(version) <= _key(DEFAULT)]
+    at_most = [version for version in versions if _key(version) <= _key(DEFAULT_PYTHON)]
     return at_most[-1] if at_most else versions[0] if versions else ""
 
 

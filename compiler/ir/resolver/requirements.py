@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,7 +39,10 @@ class Lines:
 
 
 def rewrite_requirements(request: Request, python: str, builds: Sequence[ChosenBuild]) -> Lines:
-    """Options first (the user's order, then ours sorted), then the packages in the user's order. Info: COG227."""
+    """Options first (the user's order, then ours sorted), then the packages in the user's order.
+
+    Info: COG227; warning: COG211.
+    """
     options: list[tuple[str, str]] = []
     packages: list[str] = []
     found: list[Diagnostic] = []
@@ -60,6 +64,7 @@ def rewrite_requirements(request: Request, python: str, builds: Sequence[ChosenB
             found += [remark] if remark else []
             causes += _cause(known)
         packages.append(text)
+    found += _credentials(request)
     ours = _torch_options(request, builds, options)
     suffixed = dict(_suffixes(builds, ours))
     packages = [suffixed.get(text, text) for text in packages]
@@ -76,6 +81,16 @@ def rewrite_requirements(request: Request, python: str, builds: Sequence[ChosenB
         causes=tuple(causes),
         diagnostics=tuple(found),
     )
+
+
+def _credentials(request: Request) -> Iterator[Diagnostic]:
+    """COG211 for each line with a password in a URL; a variable such as ${TOKEN} is none."""
+    for requirement in request.requirements:
+        texts = (requirement.text, *(value for _, value in requirement.options))
+        if any(re.search(r"://[^/@\s:]*:[^/@\s$][^/@\s]*@", text) for text in texts):
+            message = "the requirement has a password in its URL, which is stored in the project and the build's files"
+            hint = "mount a pip.conf or .netrc as a secret in `build.run` instead"
+            yield report("COG211", message, requirement.origin, hint=hint)
 
 
 def _expand_minor_pin(chosen: ChosenBuild, text: str) -> tuple[str, Diagnostic | None]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ...diagnostics import Diagnostic, has_errors, report
 from ..matrix import Matrix
-from ..nodes import Request, Resolution
+from ..nodes import PythonSource, Request, Resolution
 from .cuda import BaseChoice, ChosenBuild, choose_base, choose_builds, slim_image
 from .packages import known_packages
 from .python import choose_python, minor_of
@@ -20,7 +20,7 @@ def resolve(request: Request, matrix: Matrix) -> tuple[Resolution | None, tuple[
     """Decide everything that the request leaves open; None where that is impossible.
 
     Pure: the same request and matrix give the same answer. What is unknown to the matrix is a warning and is
-    passed on; only contradictions are errors. Codes: COG131, COG132, COG205–COG231, COG302, COG303.
+    passed on; only contradictions are errors. Codes: COG131, COG132, COG206, COG220–COG233, COG302, COG303.
     """
     packages, found = known_packages(request, matrix)
     python, python_causes, remarks = choose_python(request, packages, matrix)
@@ -36,8 +36,12 @@ def resolve(request: Request, matrix: Matrix) -> tuple[Resolution | None, tuple[
         return None, found
     lines = rewrite_requirements(request, python, builds)
     names, renamed = rename_system_packages(request.system_packages, base.distribution, matrix)
-    tools, tool_causes, missing = expected_tools(request)
-    found += (*lines.diagnostics, *renamed, *missing, *_base_remarks(request, base))
+    wanted_tools, tool_causes, missing = expected_tools(request)
+    tools = tuple(tool for tool in wanted_tools if tool not in names)
+    found += (*lines.diagnostics, *renamed, *missing, *_base_remarks(request, base), *_tools_remark(request, tools))
+    source: PythonSource = request.cuda_python if base.cuda_from == "image" else "base"
+    if source == "apt":
+        found += _apt_has_python(request, python, base, matrix)
     resolution = Resolution(
         matrix=matrix.version,
         python=python,
@@ -51,10 +55,10 @@ def resolve(request: Request, matrix: Matrix) -> tuple[Resolution | None, tuple[
         requirements=lines.requirements,
         constraints=lines.constraints,
         system_packages=names,
-        tools=tuple(tool for tool in tools if tool not in names),
+        tools=tools,
         installer=lines.installer,
         installer_options=lines.installer_options,
-        python_source=request.cuda_python if base.cuda_from == "image" else "base",
+        python_source=source,
         requirements_because=lines.causes,
         tools_because=tool_causes,
         because=(*python_causes, *base.causes),
@@ -77,3 +81,22 @@ def _base_remarks(request: Request, base: BaseChoice) -> tuple[Diagnostic, ...]:
     spans = dict(request.spans)
     hint = None if base.cuda_from == "image" else "--use-cuda-base-image=true takes an nvidia/cuda image instead"
     return (report("COG228", f"the base image is {base.reference}: {why}", spans.get("gpu"), hint=hint),)
+
+
+def _tools_remark(request: Request, tools: tuple[str, ...]) -> tuple[Diagnostic, ...]:
+    """COG233: packages that nobody asked for by name."""
+    if not tools:
+        return ()
+    names = ", ".join(tools)
+    message = f"system packages are added that Cog's images have: {names}"
+    return (report("COG233", message, dict(request.spans).get("gpu"), hint="--no-tools leaves them out"),)
+
+
+def _apt_has_python(request: Request, python: str, base: BaseChoice, matrix: Matrix) -> tuple[Diagnostic, ...]:
+    """COG232: `--cuda-python apt` with a Python that the Ubuntu release does not package."""
+    row = next((row for row in matrix.pythons if row.version == minor_of(python)), None)
+    if row is None or base.distribution == f"ubuntu{row.ubuntu_apt}":
+        return ()
+    message = f"{base.distribution} has no packages of Python {minor_of(python)}, which --cuda-python apt installs"
+    spans = dict(request.spans)
+    return (report("COG232", message, spans.get("python_version", spans.get("gpu")), hint="--cuda-python uv"),)

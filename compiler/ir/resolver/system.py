@@ -71,7 +71,7 @@ def expected_tools(request: Request) -> tuple[tuple[str, ...], tuple[Cause, ...]
     tools: list[str] = []
     causes: list[Cause] = []
     found: tuple[Diagnostic, ...] = ()
-    if any(re.search(r"(^|[^\w./-])curl\b", command) for command in request.commands):
+    if any(re.search(r"(^|[^\w./-])curl\b", command.command) for command in request.commands):
         tools += ["ca-certificates", "curl"]
         causes.append(Cause(kind="rule", text="curl for build.run"))
     needing = next((r for r in request.requirements if (r.url or "").startswith("git+")), None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from cogc.frontend.dockerignore import Dockerignore
 from cogc.frontend.files import FileEntry
 from cogc.frontend.weights import MIN_WEIGHT_BYTES, Weights, find_weights
-
 from tests.memory_files import MemoryFiles
 
 LARGE = MIN_WEIGHT_BYTES

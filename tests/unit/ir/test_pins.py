@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from cogc.ir.pins import local_build, pinned_version
 from cogc.ir.requirement import Requirement
 

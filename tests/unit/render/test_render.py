@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from cogc.diagnostics import report
 from cogc.render import FORMATS, render
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from cogc import __version__
 from cogc.diagnostics import Diagnostic, Edit, Fix, Note, Severity, report
 from cogc.render import render

@@ -7,7 +7,6 @@ from typing import Any
 
 from cogc.diagnostics import Diagnostic
 from cogc.frontend.signature import Mode, Signature, analyse_target, openapi_document
-
 from tests.memory_files import MemoryFiles
 
 HEADER = (

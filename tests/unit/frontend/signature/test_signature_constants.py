@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cogc.frontend.signature import Absent, thaw
 
+from cogc.frontend.signature import Absent, thaw
 from tests.unit.frontend.signature.support import analyse, only, predictor, signature
 
 BEFORE = """

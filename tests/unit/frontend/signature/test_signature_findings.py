@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from cogc.diagnostics import Severity
 from cogc.frontend.signature import OptionalOf, Scalar
-
 from tests.unit.frontend.signature.support import HEADER, analyse, codes, only, predictor, signature
 
 

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from cogc.frontend.signature import Signature, openapi_document
-
 from tests.unit.frontend.signature.support import HEADER, signature
 
 SOURCE = HEADER + (

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from cogc.catalogue import CATALOGUE
 
+from cogc.catalogue import CATALOGUE
 from tests.unit.frontend.signature.support import codes
 
 PAGES = Path(__file__).parents[4] / "docs" / "diagnostics"

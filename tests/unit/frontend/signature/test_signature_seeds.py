@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cogc.frontend.signature import Scalar, openapi_document
 
+from cogc.frontend.signature import Scalar, openapi_document
 from tests.unit.frontend.signature.support import analyse, codes, schemas, signature
 
 UPSCALE = """

@@ -139,14 +139,16 @@ def test_classes_that_inherit_from_each_other_end() -> None:
 
 
 def test_concurrency_and_streaming_decorators_are_read() -> None:
-    source = f"{HEADER}class Predictor:\n    @streaming\n    @concurrent(max=4)\n    async def predict(self) -> AsyncIterator[str]: ...\n"
+    body = "    @streaming\n    @concurrent(max=4)\n    async def predict(self) -> AsyncIterator[str]: ...\n"
+    source = f"{HEADER}class Predictor:\n{body}"
     found = signature(source)
     assert (found.is_streaming, found.max_concurrency, found.is_iterator) == (True, 4, True)
 
 
 @pytest.mark.parametrize(
-    "decorator", ["streaming", "streaming()", "concurrent()", "concurrent(max=0)", "concurrent(max=True)", "concurrent(max=2)"]
-)  # fmt: skip
+    "decorator",
+    ["streaming", "streaming()", "concurrent()", "concurrent(max=0)", "concurrent(max=True)", "concurrent(max=2)"],
+)
 def test_decorators_that_do_not_fit_are_errors(decorator: str) -> None:
     assert codes(f"{HEADER}@{decorator}\ndef predict() -> str: ...\n", "predict") == ["COG423"]
 
@@ -185,7 +187,8 @@ def test_legacy_generator_is_an_iterator() -> None:
     ],
 )
 def test_legacy_declaration_that_is_wrong_is_an_error(declaration: str, phrase: str) -> None:
-    source = f"{HEADER}from cog import input\nclass Predictor(Predictor):\n    @{declaration}\n    def predict(self, a=None): ...\n"
+    body = f"    @{declaration}\n    def predict(self, a=None): ...\n"
+    source = f"{HEADER}from cog import input\nclass Predictor(Predictor):\n{body}"
     found = [diagnostic for diagnostic in analyse(source)[1] if diagnostic.code == "COG424"]
     assert len(found) == 1
     assert phrase in found[0].message
@@ -204,3 +207,8 @@ def test_legacy_limits_are_the_modern_ones() -> None:
     assert (n.ge, n.le, n.default) == (1, 3, 2)
     assert (s.choices, s.default, s.is_required) == (("a", "b"), None, False)
     assert (f.choices, f.description, f.is_required) == ((0.5, 1.5), "Factor", True)
+
+
+def test_modules_that_star_import_each_other_end_at_once() -> None:
+    stars = "from other import *\nfrom predict import *\n" * 10
+    assert codes(stars, others={"other.py": stars}) == ["COG400"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cogc.frontend.signature import openapi_document
 
+from cogc.frontend.signature import openapi_document
 from tests.unit.frontend.signature.support import HEADER, analyse, inputs, output, predictor, schemas, signature
 
 URI = {"type": "string", "format": "uri"}
@@ -79,7 +79,10 @@ def test_input_has_the_schema(parameter: str, expected: dict[str, Any], is_requi
         ("Any", {}),
         ("None", {"nullable": True}),
         ("list[Path]", {"type": "array", "items": URI}),
-        ("List[Dict[str, float]]", {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "number"}}}),
+        (
+            "List[Dict[str, float]]",
+            {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "number"}}},
+        ),
         ("dict", {"type": "object"}),
         ("Dict[str, int]", {"type": "object", "additionalProperties": {"type": "integer"}}),
         ("Iterator[Path]", {"type": "array", "items": URI, **STREAM}),

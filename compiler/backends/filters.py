@@ -1,0 +1,192 @@
+"""The filters of the Dockerfile template: how each part of a step is spelled, quoting included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from ..ir.nodes import (
+    BindMount,
+    CacheMount,
+    Copy,
+    Mount,
+    Precompile,
+    PythonPackages,
+    SecretMount,
+    SourceCode,
+    Variable,
+    WeightLayer,
+)
+from ..source import Span
+from .context import STAGING
+from .quoting import (
+    copy_arguments,
+    env_value,
+    exclude_pattern,
+    exec_form,
+    is_flag_safe,
+    mount_flag,
+    mountable,
+    shell_word,
+)
+
+__all__ = ["EXCLUDE_SINCE", "FILTERS", "UV_IMAGE", "DockerfileOptions"]
+
+# The static binary is mounted where it is needed and is in no layer. A minor version: patches are taken.
+UV_IMAGE = "ghcr.io/astral-sh/uv:0.13"
+EXCLUDE_SINCE = (1, 19)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerfileOptions:
+    """How the Dockerfile is written.
+
+    `frontend` is the dialect, as (major, minor) of docker/dockerfile; `syntax` a frontend image to name in the
+    first line. With `inline` the file carries what is otherwise staged. `annotate` writes every cause.
+    `template` is the user's own template: its text and where it is named in cog.yaml. In `bytecode_directory`
+    the compiled template is kept between processes.
+    """
+
+    version: str
+    config_file: str = "cog.yaml"
+    frontend: tuple[int, int] = EXCLUDE_SINCE
+    syntax: str | None = None
+    inline: bool = False
+    annotate: bool = False
+    uv_image: str = UV_IMAGE
+    template: tuple[str, str, Span | None] | None = None
+    bytecode_directory: str | None = None
+
+
+def assignment(variable: Variable) -> str:
+    match variable.mode:
+        case "set":
+            return f"{variable.name}={env_value(variable.value)}"
+        case "prepend":
+            return f"{variable.name}={variable.value}:${variable.name}"
+        case "append":
+            return f"{variable.name}=${variable.name}:{variable.value}"
+        case _:
+            assert_never(variable.mode)
+
+
+def _mount(mount: Mount) -> str:
+    match mount:
+        case SecretMount():
+            fields = [("id", mount.id)]
+            fields += [("target", mount.target)] if mount.target else []
+            fields += [("env", mount.env)] if mount.env else []
+            fields += [("required", "true")] if mount.is_required else []
+            return mount_flag("secret", *fields)
+        case CacheMount():
+            fields = [("id", mount.id)] if mount.id != mount.target else []
+            fields += [("target", mount.target)]
+            fields += [("sharing", mount.sharing)] if mount.sharing != "shared" else []
+            return mount_flag("cache", *fields)
+        case BindMount():
+            return mount_flag("bind", ("source", mount.source), ("target", mount.target))
+        case _:
+            assert_never(mount)
+
+
+def run_command(command: str) -> str:
+    """The user's command. A single backslash at the end would join the next line of the Dockerfile to it."""
+    while re.search(r"(^|[^\\])\\$", command):
+        command = command[:-1].rstrip()
+    return command or ":"
+
+
+def staged(path: str, options: DockerfileOptions) -> str:
+    """Where a mount finds a staged file: in the build context, or in the stage that holds it inline."""
+    return f"from=files,source=/{path}" if options.inline else f"source={STAGING}/{path}"
+
+
+def requirement_mounts(step: PythonPackages, options: DockerfileOptions) -> str:
+    names = [step.requirements_file, *([step.constraints_file] if step.constraints_file else [])]
+    mounts = [f"--mount=type=bind,{staged(name, options)},target=/tmp/{name}" for name in names]
+    for path in dict.fromkeys(map(mountable, step.artifacts)):
+        target = f"/tmp/local_package_artifacts/{path}".rstrip("/")
+        mounts.append(mount_flag("bind", ("source", path or "."), ("target", target)))
+    return " \\\n    ".join(mounts)
+
+
+def requirement_files(step: PythonPackages) -> str:
+    constraints = f" -c /tmp/{step.constraints_file}" if step.constraints_file else ""
+    return f"-r /tmp/{step.requirements_file}{constraints}"
+
+
+def strip(step: PythonPackages) -> str:
+    if not step.strips:
+        return ""
+    return " \\\n && find / -xdev -type f -name '*python*.so' -not -name '*cpython*.so' -exec strip -S {} +"
+
+
+def interpreter(step: PythonPackages | Precompile) -> str:
+    return step.interpreter or "python"
+
+
+def copy_flags(step: Copy, options: DockerfileOptions) -> str:
+    stage = step.from_stage or ("files" if options.inline and _is_staged(step) else None)
+    flags = ["--link"] if step.is_linked else []
+    flags += [f"--from={stage}"] if stage else []
+    return "".join(f"{flag} " for flag in flags)
+
+
+def copy_from(step: Copy, options: DockerfileOptions) -> str:
+    sources = step.sources
+    if options.inline and _is_staged(step):
+        sources = tuple("/" + source.removeprefix(f"{STAGING}/") for source in sources)
+    return copy_arguments(sources, step.destination)
+
+
+def _is_staged(step: Copy) -> bool:
+    return step.from_stage is None and step.sources[0].startswith(f"{STAGING}/")
+
+
+def weight_copy(step: WeightLayer) -> str:
+    return copy_arguments([step.source], step.destination)
+
+
+def source_copies(step: SourceCode, options: DockerfileOptions) -> Iterator[str]:
+    """The arguments of the COPY lines: one with --exclude, or one per entry where that cannot be written."""
+    owner = f"--chown={step.owner} " if step.owner else ""
+    if not step.excludes or (options.frontend >= EXCLUDE_SINCE and all(map(is_flag_safe, step.excludes))):
+        excludes = "".join(f"--exclude={exclude_pattern(path)} " for path in step.excludes)
+        yield f"{owner}{excludes}. {step.destination}"
+        return
+    files = [path for path, is_directory in step.entries if not is_directory]
+    at_root = [path for path in files if "/" not in path]
+    if at_root:
+        yield owner + copy_arguments(at_root, f"{step.destination}/")
+    for path, is_directory in step.entries:
+        if is_directory or "/" in path:
+            yield owner + copy_arguments([path], f"{step.destination}/{path}")
+
+
+def _mounts(mounts: Sequence[Mount]) -> str:
+    return "".join(f"{_mount(mount)} \\\n    " for mount in mounts)
+
+
+FILTERS = {
+    "assignment": assignment,
+    "copy_flags": copy_flags,
+    "copy_from": copy_from,
+    "dirname": lambda path: path.rpartition("/")[0],
+    "env": env_value,
+    "exec_form": exec_form,
+    "interpreter": interpreter,
+    "json": exec_form,
+    "minor": lambda version: ".".join(version.split(".")[:2]),
+    "mounts": _mounts,
+    "requirement_files": requirement_files,
+    "requirement_mounts": requirement_mounts,
+    "run_command": run_command,
+    "shell": shell_word,
+    "source_copies": source_copies,
+    "staged": staged,
+    "strip": strip,
+    "weight_copy": weight_copy,
+    "words": lambda words: "".join(f" {shell_word(word)}" for word in words),
+}

@@ -1,0 +1,80 @@
+"""Compile every project below a folder and print a Markdown table of outcomes by diagnostic code.
+
+    python scripts/corpus_table.py FOLDER > docs/corpus.md
+
+The folder holds one directory per project, with cog.yaml (or cog.yml) and the files that it names. Only counts
+are printed: the projects stay the work of their authors.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from cogc._data import matrix_version
+from cogc.catalogue import CATALOGUE
+from cogc.diagnostics import Severity
+from cogc.disk import ProjectFiles
+from cogc.driver import Compilation, Source, bundled_matrix, compile_project
+from cogc.frontend.lower import BuildOptions
+
+# Codes that say that the project is incomplete here: configurations without the code that they name.
+_INCOMPLETE = ("COG300",)
+
+
+def projects(folder: Path) -> list[Path]:
+    """The configurations of all projects, sorted."""
+    return sorted(path for pattern in ("cog.yaml", "cog.yml") for path in folder.glob(f"*/{pattern}"))
+
+
+def compiled(config: Path) -> Compilation:
+    """One project, compiled as `cogc compile` does."""
+    root = config.parent
+    source = Source(config=config.read_bytes(), name=config.name, directory=root.name, files=ProjectFiles(root))
+    return compile_project(source, BuildOptions(), bundled_matrix())
+
+
+def table(folder: Path) -> str:
+    """The page: outcomes, base images, and how many projects get each code."""
+    outcomes: Counter[str] = Counter()
+    bases: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    for config in projects(folder):
+        compilation = compiled(config)
+        found = {d.code: d.severity for d in compilation.diagnostics if d.code not in _INCOMPLETE}
+        codes.update(found.keys())
+        if compilation.resolved is None:
+            outcomes["refused"] += 1
+            continue
+        outcomes["compiles with warnings" if Severity.WARNING in found.values() else "compiles"] += 1
+        image = compilation.resolved.resolution.base_image
+        bases["nvidia/cuda" if image.startswith("nvidia/") else "python slim"] += 1
+    lines = [
+        "# What becomes of public projects",
+        "",
+        f"Made by `scripts/corpus_table.py` with matrix {matrix_version()} from {sum(outcomes.values())} configurations of",
+        "public projects. The projects' code is not there, so `COG300` (a target's file is missing) is not counted.",
+        "",
+        *_rows("outcome", outcomes),
+        "",
+        *_rows("base image", bases),
+        "",
+        "| code | severity | name | projects |",
+        "| --- | --- | --- | --: |",
+        *(f"| {code} | {CATALOGUE[code].severity} | {CATALOGUE[code].name} | {codes[code]} |" for code in sorted(codes)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(title: str, counts: Counter[str]) -> list[str]:
+    rows = [f"| {name} | {count} |" for name, count in sorted(counts.items())]
+    return [f"| {title} | projects |", "| --- | --: |", *rows]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        print(__doc__, file=sys.stderr)
+        raise SystemExit(2)
+    print(table(Path(sys.argv[1])), end="")

@@ -1,0 +1,170 @@
+"""The table of worked examples, with the decision that CUDA images are used only where something needs them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.build_requests import MATRIX, codes, request, resolved, tiny_matrix
+
+SLIM = "python:3.12-slim-bookworm"
+
+
+@pytest.mark.parametrize(
+    ("build", "python", "base"),
+    [
+        ("", "3.12", SLIM),
+        ("gpu: true", "3.12", SLIM),
+        ("gpu: true, python_packages: ['torch==2.3']", "3.12", SLIM),
+        (
+            "gpu: true, python_packages: ['tensorflow==2.12.0']",
+            "3.11",
+            "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu22.04",
+        ),
+        (
+            "gpu: true, cuda: '12.4', python_packages: ['torch==2.4.0']",
+            "3.12",
+            "nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04",
+        ),
+        ("gpu: true, python_packages: ['torch==2.7.0']", "3.12", SLIM),
+        (
+            "gpu: true, cuda: '12.1', python_packages: ['torch==1.13.1']",
+            "3.11",
+            "nvidia/cuda:12.1.1-cudnn8-devel-ubuntu22.04",
+        ),
+        ("python_packages: ['torch==1.12.1']", "3.10", "python:3.10-slim-bookworm"),
+        ("python_version: '3.13'", "3.13", "python:3.13-slim-trixie"),
+        ("python_version: '3.10.4'", "3.10.4", "python:3.10.4-slim-bullseye"),
+        ("gpu: true, cuda: '11.8'", "3.12", "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu22.04"),
+        ("gpu: true, cuda: '11.8.0', cudnn: '8'", "3.12", "nvidia/cuda:11.8.0-cudnn8-devel-ubuntu22.04"),
+    ],
+)
+def test_worked_examples(build: str, python: str, base: str) -> None:
+    resolution, found = resolved(build)
+    assert resolution is not None, found
+    assert (resolution.python, resolution.base_image) == (python, base)
+
+
+@pytest.mark.parametrize(
+    ("build", "code", "message"),
+    [
+        (
+            "gpu: true, cuda: '11.8', cudnn: '9'",
+            "COG222",
+            "CUDA 11.8 is incompatible with CuDNN 9: compatible CuDNN versions are: 8",
+        ),
+        ("gpu: true, cuda: '11.9'", "COG223", "no matching base image for CUDA 11.9"),
+        (
+            "gpu: true, cuda: '12.1', python_packages: ['tensorflow==2.12.0']",
+            "COG222",
+            "TensorFlow 2.12.0 is incompatible with CUDA 12.1: TensorFlow 2.12.0 requires CUDA 11.8",
+        ),
+        (
+            "python_packages: ['torch==1.4.0', 'tensorflow==2.20.0']",
+            "COG221",
+            "no Python version has wheels of torch 1.4.0 and tensorflow 2.20.0",
+        ),
+    ],
+)
+def test_contradictions(build: str, code: str, message: str) -> None:
+    resolution, found = resolved(build)
+    assert resolution is None
+    assert (found[-1].code, found[-1].message) == (code, message)
+
+
+class TestPlaces:
+    """Findings stand where they can be changed."""
+
+    @pytest.mark.parametrize(
+        ("build", "column"),
+        [
+            ("gpu: true, cuda: '11.9'", 26),
+            ("gpu: true, cuda: '11.8', cudnn: '9'", 41),
+            ("python_version: '3.8'", 25),
+        ],
+    )
+    def test_at_the_value(self, build: str, column: int) -> None:
+        _, found = resolved(build)
+        assert any(d.span is not None and d.span.column == column for d in found)
+
+
+class TestWhatIsWrittenIsKept:
+    """Cases in which the first number of a line was once taken for the version."""
+
+    @pytest.mark.parametrize(
+        ("line", "version", "python", "expected"),
+        [
+            ("torch", "2.15.0", "3.12", ["COG224"]),
+            ("torch>=2.3", "2.15.0", "3.12", ["COG224"]),
+            ("torch<2.4", "2.3.1", "3.12", ["COG224"]),
+            ("torch!=2.15.0", "2.14.1", "3.12", ["COG224"]),
+            ("torch==2.1.*", "2.1.2", "3.12", ["COG224"]),
+            ("Torch==2.3.0", "2.3.0", "3.12", []),
+            ("torch[opt-einsum]==2.3.0", "2.3.0", "3.12", []),
+            ("torch==2.3.1+cu118", "2.3.1", "3.12", []),
+        ],
+    )
+    def test_specifiers(self, line: str, version: str, python: str, expected: list[str]) -> None:
+        resolution, found = resolved(f"gpu: true, python_packages: ['{line}']")
+        assert resolution is not None
+        assert resolution.packages[0][:2] == ("torch", version)
+        assert codes(found) == expected
+
+    def test_extras_say_who_brings_cuda(self) -> None:
+        resolution, _ = resolved("gpu: true, python_packages: ['tensorflow[and-cuda]==2.18.0']")
+        assert resolution is not None
+        assert (resolution.cuda_from, resolution.cuda) == ("packages", "12.5")
+
+    def test_a_version_the_matrix_lacks_is_passed_on_with_a_warning(self) -> None:
+        resolution, found = resolved("gpu: true, python_packages: ['torch==99.0.0']")
+        assert resolution is not None
+        assert resolution.requirements == ("torch==99.0.0",)
+        assert codes(found) == ["COG225"]
+
+    def test_a_python_without_wheel_is_a_warning(self) -> None:
+        _, found = resolved("python_version: '3.13', python_packages: ['torch==2.1.0']")
+        assert codes(found) == ["COG220"]
+
+    def test_companions_that_do_not_fit_are_an_error(self) -> None:
+        _, found = resolved("python_packages: ['torch==2.8.0', 'torchvision==0.22.0']")
+        assert "COG226" in codes(found)
+
+    def test_companions_that_fit_are_fine(self) -> None:
+        _, found = resolved("python_packages: ['torch==2.8.0', 'torchvision==0.23.0', 'torchaudio==2.8.0']")
+        assert codes(found) == []
+
+
+def test_the_matrix_is_an_argument() -> None:
+    resolution, _ = resolved("gpu: true, python_packages: ['torch==9.0.0']", matrix=tiny_matrix())
+    assert resolution is not None
+    assert (resolution.python, resolution.cuda, resolution.cuda_from) == ("3.11", "12.8", "packages")
+    assert resolution.packages == (("torch", "9.0.0", "default"),)
+
+
+def test_the_same_request_has_the_same_answer() -> None:
+    build = "gpu: true, python_packages: ['torch==2.3', 'flash-attn']"
+    assert resolved(build) == resolved(build)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "",
+        "gpu: true",
+        "gpu: true, python_packages: ['torch==2.3']",
+        "gpu: true, python_packages: ['tensorflow==2.12.0']",
+    ],
+)
+def test_every_decision_has_a_cause(build: str) -> None:
+    resolution, _ = resolved(build)
+    assert resolution is not None
+    assert resolution.because
+
+
+def test_what_the_resolution_says_about_the_matrix() -> None:
+    resolution, _ = resolved("")
+    assert resolution is not None
+    assert resolution.matrix == MATRIX.version
+
+
+def test_requests_are_values() -> None:
+    assert hash(request("gpu: true")) == hash(request("gpu: true"))
