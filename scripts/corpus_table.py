@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from cogc._data import matrix_version
-from cogc.catalogue import CATALOGUE
+from cogc.catalogue import CATALOGUE, Entry
 from cogc.diagnostics import Severity
 from cogc.disk import ProjectFiles
 from cogc.driver import Compilation, Source, bundled_matrix, compile_project
@@ -53,8 +53,8 @@ def table(folder: Path) -> str:
     lines = [
         "# What becomes of public projects",
         "",
-        f"Made by `scripts/corpus_table.py` with matrix {matrix_version()} from {sum(outcomes.values())} configurations of",
-        "public projects. The projects' code is not there, so `COG300` (a target's file is missing) is not counted.",
+        f"Made by `scripts/corpus_table.py` with matrix {matrix_version()} from {sum(outcomes.values())} projects",
+        "that others published. The projects' code is not there, so `COG300` (missing file) is not counted.",
         "",
         *_rows("outcome", outcomes),
         "",
@@ -62,10 +62,14 @@ def table(folder: Path) -> str:
         "",
         "| code | severity | name | projects |",
         "| --- | --- | --- | --: |",
-        *(f"| {code} | {CATALOGUE[code].severity} | {CATALOGUE[code].name} | {codes[code]} |" for code in sorted(codes)),
+        *(f"| {code} | {entry.severity} | {entry.name} | {codes[code]} |" for code, entry in _entries(codes)),
         "",
     ]
     return "\n".join(lines)
+
+
+def _entries(codes: Counter[str]) -> list[tuple[str, Entry]]:
+    return [(code, CATALOGUE[code]) for code in sorted(codes)]
 
 
 def _rows(title: str, counts: Counter[str]) -> list[str]:

@@ -159,10 +159,16 @@ def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[D
     """Find and read the configuration. Errors: COG100, COG500."""
     if arguments.path == "-":
         return Project(Path.cwd(), arguments.file, sys.stdin.buffer.read()), ()
+    named = Path(arguments.file)
+    depth = len(named.parts) if not named.is_absolute() and ".." not in named.parts else 1  # below the project root
     if arguments.path is not None:
         path = Path(arguments.path)
         if path.is_dir():
-            path = path / arguments.file
+            path = path / named
+        else:
+            depth = 1
+    elif named.is_absolute() or ".." in named.parts:
+        path = named
     else:
         start = Path.cwd()
         found = find_upward(arguments.file, start)
@@ -170,11 +176,9 @@ def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[D
             message = f"{arguments.file} not found in {start} (or in any parent directories)"
             return None, (report("COG100", message, hint="`cogc init` writes one"),)
         path = found
-    root = Path(os.path.abspath(path)).parent
-    if arguments.path is None and "/" in arguments.file:
-        root = Path(os.path.abspath(path))
-        for _ in Path(arguments.file).parts:
-            root = root.parent
+    root = Path(os.path.abspath(path))
+    for _ in range(max(depth, 1)):
+        root = root.parent
     name = os.path.relpath(os.path.abspath(path), root).replace(os.sep, "/")
     try:
         return Project(root, name, path.read_bytes()), ()

@@ -80,12 +80,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
     """Compile, write, and give the exit code. `stages=False` leaves the staging directory alone."""
+    from ..frontend.values import check_image_name
+
     if arguments.path == "-" and arguments.check == "-":
         return fail([report("COG503", "--check needs the name of a file")], None)
     options, found = build_options(arguments)
     dialect, problems = frontend_version(arguments.dockerfile_frontend)
     found += problems
-    if options is None or dialect is None:
+    if arguments.syntax and check_image_name(arguments.syntax, Span.of_file("")):
+        found += (report("COG503", f"--syntax {arguments.syntax}: not a valid image name"),)
+    if options is None or dialect is None or has_errors(found):
         return _refuse(arguments, found, None)
     project, problems = load_project(arguments)
     if project is None:

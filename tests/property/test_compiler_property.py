@@ -247,7 +247,6 @@ def test_a_valid_configuration_is_a_valid_build_and_dockerfile(
     for step in passes("0.0.0"):
         resolved = step(resolved)
         verify(resolved)
-    assert resolved == compilation.resolved or chosen is not None
     for build in (compilation.build, resolved):
         assert to_document(from_document(json.loads(json.dumps(to_document(build))))) == to_document(build)
     written, problems = emit_dockerfile(

@@ -16,7 +16,11 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 pytestmark = pytest.mark.property
 
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 3), st.floats(0, 4), st.sampled_from(["", "a", "secret", "cache", "x-y", "A"])
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 3),
+    st.floats(0, 4),
+    st.sampled_from(["", "a", "secret", "cache", "x-y", "A"]),
 )
 
 

@@ -145,6 +145,7 @@ class TestTheCommandLineItself:
             (["--dockerfile-frontend", "latest"], "write a dialect from 1.4 on"),
             (["--base-image", "a", "--use-cuda-base-image", "true"], "mutually exclusive"),
             (["--emit", "weights-dockerfile"], "the project has no weights"),
+            (["--syntax", "x\nRUN y"], "not a valid image name"),
         ],
     )
     def test_options_with_impossible_values(
@@ -196,6 +197,26 @@ class TestProjects:
 
     def test_a_directory_stands_for_the_file_in_it(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["compile", str(project)]) == 0
+
+    @pytest.mark.parametrize(
+        ("words", "root"),
+        [
+            (["-f", "deploy/cog.yaml"], "."),
+            (["-f", "./deploy/cog.yaml"], "."),
+            ([".", "-f", "deploy/cog.yaml"], "."),
+            (["deploy/cog.yaml"], "deploy"),
+            (["deploy/cog.yaml", "-f", "a/b/c"], "deploy"),
+            (["deploy"], "deploy"),
+            (["-f", "{here}/deploy/cog.yaml"], "deploy"),
+            (["-f", "deploy/../deploy/cog.yaml"], "deploy"),
+        ],
+    )
+    def test_the_root_of_the_project(self, project: Path, words: list[str], root: str) -> None:
+        (project / "cog.yaml").unlink()
+        (project / "deploy").mkdir()
+        (project / "deploy/cog.yaml").write_text(SIMPLE)
+        assert main(["compile", *(word.replace("{here}", str(project)) for word in words)]) == 0
+        assert (project / root / ".cog/build/requirements.txt").is_file()
 
     def test_diagnostics_name_files_as_seen_from_here(
         self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

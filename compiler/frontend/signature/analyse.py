@@ -111,8 +111,8 @@ _KNOWN_SYNTAX = (3, 14)
 # What came after 3.11 and an older parser stumbles over: type statements and parameters, quotes inside f-strings,
 # template strings, `except` without parentheses. Source: "What's New in Python" of 3.12 and 3.14.
 _NEW_SYNTAX = re.compile(
-    r"""(?mx) ^\s*type\s+\w+\s*[=\[]  |  ^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\[  |  \b[fF][rR]?["']  |  \b[rR][fF]["']
-    |  \b[tT][rR]?["']  |  ^\s*except\*?\s+[\w.]+\s*,"""
+    r"""(?mx) ^\s*type\s+\w+\s*[=\[]  |  ^\s*(?:async\s+)?(?:def|class)\s+\w+\s*\[
+    |  \b(?:[fFtT][rR]?|[rR][fFtT])["']  |  ^\s*except\*?\s+[\w.]+\s*,"""
 )
 
 

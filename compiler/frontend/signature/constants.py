@@ -205,9 +205,10 @@ class Folder:
         if isinstance(value, ClassValue) and self.is_enum(value.module, value.node):
             name = fold(key)
             return next(member for member in self._members(value, depth) if member.name == name)
+        container: Any = value
         if isinstance(key, ast.Slice):
-            return value[slice(*(fold(part) if part else None for part in (key.lower, key.upper, key.step)))]
-        return value[plain(fold(key))]
+            return container[slice(*(fold(part) if part else None for part in (key.lower, key.upper, key.step)))]
+        return container[plain(fold(key))]
 
     def _iterate(self, value: Any, depth: int) -> list[Any]:
         if isinstance(value, ClassValue):

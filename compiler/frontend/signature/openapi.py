@@ -77,7 +77,7 @@ class _Names:
     """How the parts of the document are called for one kind of target."""
 
     def __init__(self, mode: Mode, verb: str, noun: str, prefix: str) -> None:
-        self.mode = mode
+        self.mode: Mode = mode
         self.verb = verb
         self.path = f"/{noun}s"
         self.noun = noun
