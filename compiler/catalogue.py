@@ -106,6 +106,9 @@ CATALOGUE: dict[str, Entry] = {
         "python-not-in-distribution", "warning", "The distribution has no packages of that Python version."
     ),
     "COG233": Entry("tools-added", "info", "System packages are added that nobody asked for by name."),
+    "COG234": Entry(
+        "cuda-image-refused", "warning", "Something looks for CUDA in the image, and the flags leave it out."
+    ),
     # COG30x: project files and the image
     "COG300": Entry("target-file-missing", "warning", "The file of a target does not exist."),
     "COG301": Entry(

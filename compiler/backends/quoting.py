@@ -14,12 +14,14 @@ __all__ = [
     "exec_form",
     "glob_literal",
     "is_flag_safe",
+    "label_value",
     "mount_flag",
     "mountable",
     "shell_word",
 ]
 
 _MAX_CHUNK = 15_000
+_LONG_LABEL = 400
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,=+@%-]+")
 
 
@@ -40,9 +42,26 @@ def env_value(text: str) -> str:
     """
     if _PLAIN.fullmatch(text) and len(text) <= _MAX_CHUNK:
         return text
-    escaped = re.sub(r'([\\"$])', r"\\\1", text)
-    # Docker reads lines of at most 64 KiB. Quoted strings without a blank between them are one word.
-    chunks = re.findall(rf"(?:\\.|[^\\]){{1,{_MAX_CHUNK}}}", escaped, re.DOTALL)
+    return _quoted([text])
+
+
+def label_value(text: str) -> str:
+    """A value of LABEL: as `env_value`, but a long JSON document gets a line for each of its objects and lists.
+
+    A review then shows the property that changed, not one line of several kilobytes.
+    """
+    if len(text) <= _LONG_LABEL or text[:1] not in ("{", "["):
+        return env_value(text)
+    return _quoted(re.split(r'(?<=[}\]],)(?=")', text))
+
+
+def _quoted(pieces: Sequence[str]) -> str:
+    """Pieces of one value in double quotes, a line each: quoted strings without a blank between are one word."""
+    chunks: list[str] = []
+    for piece in pieces:
+        escaped = re.sub(r'([\\"$])', r"\\\1", piece)
+        # Docker reads lines of at most 64 KiB.
+        chunks += re.findall(rf"(?:\\.|[^\\]){{1,{_MAX_CHUNK}}}", escaped, re.DOTALL)
     return "\\\n".join(f'"{chunk}"' for chunk in chunks) or '""'
 
 

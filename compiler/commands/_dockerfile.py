@@ -43,7 +43,7 @@ def dockerfile_of(
         template=template,
         bytecode_directory=cache_directory(),
     )
-    text, problems = emit_dockerfile(resolved, compilation.staged, options)
+    text, problems = emit_dockerfile(resolved, () if build else compilation.staged, options)
     return text, found + problems
 
 

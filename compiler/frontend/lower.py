@@ -148,7 +148,8 @@ class _Lowering:
         because = (Cause(kind="flag", text="the certificate authority of COG_CA_CERT"),)
         yield CaCertificate(file=CERTIFICATE_FILE, because=because)
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-        yield Env(variables=tuple(Variable(name=name, value=CERTIFICATES) for name in names), because=because)
+        settings = _default("where programs look for certificate authorities")
+        yield Env(variables=tuple(Variable(name=name, value=CERTIFICATES) for name in names), because=settings)
 
     def _user_env(self) -> Env:
         variables = sorted(self._config.environment, key=lambda variable: variable.name)
@@ -170,7 +171,10 @@ class _Lowering:
 
     def _wanted_system_packages(self) -> tuple[WantedSystemPackage, ...]:
         packages = self._config.build.system_packages
-        return tuple(WantedSystemPackage(name=package.value, origin=package.span) for package in packages)
+        wanted = [WantedSystemPackage(name=package.value, origin=package.span) for package in packages]
+        if self._options.strips and not any(package.name == "binutils" for package in wanted):
+            wanted.append(WantedSystemPackage(name="binutils"))  # which has `strip`
+        return tuple(wanted)
 
     def _packages(self) -> OpenStage:
         requirements = self._config.build.requirements

@@ -163,9 +163,10 @@ class Runtime(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitProcess(Node):
-    """A static tini at the path `destination`, to be process 1."""
+    """A static tini at the path `destination`, to be process 1. `cache_id` names the cache of its download."""
 
     destination: str
+    cache_id: str = "apt-tools"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -412,6 +413,7 @@ class InstallPython(Node):
     source: Literal["uv", "apt", "image"]
     interpreter: str
     image: str | None = None
+    cache_id: str = "apt-python"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

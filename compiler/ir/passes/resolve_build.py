@@ -13,6 +13,7 @@ from ..nodes import (
     Build,
     Env,
     ImageBase,
+    InitProcess,
     InstallPython,
     LinkerCache,
     OpenBase,
@@ -88,6 +89,9 @@ class _Resolving:
                 yield from self._system_packages(step)
             case WantedPythonPackages():
                 yield from self._python_packages(step)
+            case InitProcess():
+                # A cache of its own: it runs beside the model's apt step, and caches are locked.
+                yield replace(step, cache_id=f"apt-{self._tools_release}-tools")
             case Precompile():
                 yield replace(step, interpreter=self._interpreter)
             case _:
@@ -101,6 +105,11 @@ class _Resolving:
         source = self._resolution.python_source
         return "/opt/python/bin/python" if source in ("uv", "apt") else "/usr/local/bin/python"
 
+    @property
+    def _tools_release(self) -> str:
+        """The Debian release that the image of the tools is named after."""
+        return self._resolution.tools_image.rpartition("-")[2]
+
     def _python(self) -> Iterator[Step]:
         resolution = self._resolution
         if resolution.python_source == "base":
@@ -112,6 +121,7 @@ class _Resolving:
             source=resolution.python_source,
             interpreter=interpreter,
             image=resolution.tools_image if resolution.python_source == "image" else None,
+            cache_id=f"apt-{resolution.distribution or 'base'}",
             because=(Cause(kind="rule", text=f"Python {resolution.python}, which CUDA images do not have"),),
         )
         if interpreter.startswith("/opt/"):

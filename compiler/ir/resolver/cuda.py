@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from packaging.version import Version
@@ -178,7 +178,8 @@ def choose_base(request: Request, python: str, builds: Sequence[ChosenBuild], ma
         return _slim(python, matrix, (), cuda=None, cuda_from="none")
     if request.use_cuda_base == "false":
         cause = Cause(kind="flag", text="--use-cuda-base-image=false: no CUDA image")
-        return _slim(python, matrix, (cause,), cuda=_packaged_cuda(builds), cuda_from="packages")
+        choice = _slim(python, matrix, (cause,), cuda=_packaged_cuda(builds), cuda_from="packages")
+        return replace(choice, diagnostics=tuple(_refused_needs(request, builds, matrix)))
     if request.cuda is not None:
         span = dict(request.spans).get("cuda")
         cause = Cause(kind="config", text=f"cuda {request.cuda} is asked for", span=span)
@@ -247,6 +248,13 @@ def _system_needs(request: Request, builds: Sequence[ChosenBuild], matrix: Matri
         if text is not None:
             cause = Cause(kind="rule", text=f"a command of build.run mentions `{text}`", span=command.origin)
             yield _Need(cuda=_packaged_cuda(builds), cudnn=None, flavour="devel", cause=cause)
+
+
+def _refused_needs(request: Request, builds: Sequence[ChosenBuild], matrix: Matrix) -> Iterator[Diagnostic]:
+    """COG234 for each need of a CUDA image that the command line rules out."""
+    for need in _system_needs(request, builds, matrix):
+        message = f"{need.cause.text}, but --use-cuda-base-image=false leaves it without; it may run on the CPU or fail"
+        yield report("COG234", message, need.cause.span)
 
 
 def _image_for(needs: Sequence[_Need], request: Request, builds: Sequence[ChosenBuild], matrix: Matrix) -> BaseChoice:

@@ -115,6 +115,8 @@ def _cause(chosen: ChosenBuild) -> list[Cause]:
     version = package.release.version
     if package.asked == "minor":
         text = f"{package.name}{package.requirement.specifier} is {version}"
+        if build.id == "default":
+            return [Cause(kind="matrix", text=text)]
     elif build.id == "default":
         return []
     else:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ...diagnostics import Diagnostic, has_errors, report
 from ..matrix import Matrix
+from ..node import Cause
 from ..nodes import PythonSource, Request, Resolution
 from .cuda import BaseChoice, ChosenBuild, choose_base, choose_builds, slim_image
 from .packages import known_packages
@@ -27,6 +28,9 @@ def resolve(request: Request, matrix: Matrix) -> tuple[Resolution | None, tuple[
     found += remarks
     if python is None:
         return None, found
+    if request.base_image is not None and request.python_version is None:
+        assumed = f"python {python} is assumed, which the base image should have"
+        python_causes = (Cause(kind="default", text=assumed),)
     packages = tuple(package.narrowed(minor_of(python)) for package in packages)
     builds, remarks = choose_builds(request, packages, matrix)
     found += remarks
