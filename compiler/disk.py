@@ -104,7 +104,7 @@ class ProjectFiles:
 def _entry(path: str, child: os.DirEntry[str]) -> FileEntry:
     try:
         if child.is_symlink():
-            return FileEntry(path, "symlink")
+            return FileEntry(path, "symlink", link_target=os.readlink(child.path))
         if child.is_dir(follow_symlinks=False):
             return FileEntry(path, "directory")
         if child.is_file(follow_symlinks=False):

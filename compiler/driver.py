@@ -19,7 +19,7 @@ from .frontend.lower import BuildOptions, ProjectFacts, lower
 from .frontend.model_schema import model_schema
 from .frontend.parse import decode, parse
 from .frontend.schema import check_schema
-from .frontend.source_entries import source_entries
+from .frontend.source_entries import source_entries, source_links
 from .frontend.weights import Weights, find_weights
 from .ir.matrix import Matrix
 from .ir.nodes import Build, ResolvedBuild, ScratchBase, Stage
@@ -112,6 +112,7 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
         directory=source.directory,
         weights=weights,
         entries=source_entries(entries, dockerignore, _left_out(weights, hidden)),
+        links=source_links(entries, dockerignore, _left_out(weights, hidden)),
         hidden=hidden,
         certificate=source.certificate,
         schema=schema,

@@ -153,7 +153,7 @@ def weight_copy(step: WeightLayer) -> str:
 def source_copies(step: SourceCode, options: DockerfileOptions) -> Iterator[str]:
     """The arguments of the COPY lines: one with --exclude, or one per entry where that cannot be written."""
     owner = f"--chown={step.owner} " if step.owner else ""
-    if not step.excludes or (options.frontend >= EXCLUDE_SINCE and all(map(is_flag_safe, step.excludes))):
+    if _can_exclude(step, options):
         excludes = "".join(f"--exclude={exclude_pattern(path)} " for path in step.excludes)
         yield f"{owner}{excludes}. {step.destination}"
         return
@@ -164,6 +164,22 @@ def source_copies(step: SourceCode, options: DockerfileOptions) -> Iterator[str]
     for path, is_directory in step.entries:
         if is_directory or "/" in path:
             yield owner + copy_arguments([path], f"{step.destination}/{path}")
+
+
+def source_links(step: SourceCode, options: DockerfileOptions) -> str:
+    """The commands that make the links which copies by name would follow; empty where one copy keeps them."""
+    if _can_exclude(step, options):
+        return ""
+    commands = []
+    for path, target in step.links:
+        link = shell_word(f"{step.destination}/{path}")
+        commands.append(f"ln -s -- {shell_word(target)} {link}")
+        commands += [f"chown -h {step.owner} {link}"] if step.owner else []
+    return " \\\n && ".join(commands)
+
+
+def _can_exclude(step: SourceCode, options: DockerfileOptions) -> bool:
+    return not step.excludes or (options.frontend >= EXCLUDE_SINCE and all(map(is_flag_safe, step.excludes)))
 
 
 def _mounts(mounts: Sequence[Mount]) -> str:
@@ -187,6 +203,7 @@ FILTERS = {
     "run_command": run_command,
     "shell": shell_word,
     "source_copies": source_copies,
+    "source_links": source_links,
     "staged": staged,
     "strip": strip,
     "weight_copy": weight_copy,

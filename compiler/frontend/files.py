@@ -23,11 +23,15 @@ class FileProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One thing found by `Files.walk`. `size_bytes` is 0 for everything but regular files."""
+    """One thing found by `Files.walk`.
+
+    `size_bytes` is 0 for everything but regular files; `link_target` is what a symbolic link says.
+    """
 
     path: str
     kind: Literal["file", "directory", "symlink", "other", "unreadable"]
     size_bytes: int = 0
+    link_target: str = ""
 
 
 class Files(Protocol):

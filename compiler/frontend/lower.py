@@ -83,13 +83,15 @@ class ProjectFacts:
     """What was found in the project and its environment.
 
     `entries` are the files and directories to copy when a path cannot be left out of a copy of everything:
-    (path, is_directory). `hidden` are paths that must stay out of the code layer besides weights.
-    `certificate` is PEM text, `schema` the compact JSON of the OpenAPI document.
+    (path, is_directory); `links` are the symbolic links beside them: (path, what it says). `hidden` are paths
+    that must stay out of the code layer besides weights. `certificate` is PEM text, `schema` the compact JSON of
+    the OpenAPI document.
     """
 
     directory: str
     weights: Weights
     entries: tuple[tuple[str, bool], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
     hidden: tuple[str, ...] = ()
     certificate: str | None = None
     schema: str | None = None
@@ -287,6 +289,7 @@ class _Lowering:
             destination=PROJECT,
             excludes=(*self._facts.hidden, *weights.directories, *weights.root_files),
             entries=self._facts.entries,
+            links=self._facts.links,
             owner=self._user,
             because=_default("the project's code, last because it changes most"),
         )

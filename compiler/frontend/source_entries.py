@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from .dockerignore import Dockerignore
 from .files import FileEntry
 
-__all__ = ["source_entries"]
+__all__ = ["source_entries", "source_links"]
 
 
 def source_entries(
@@ -18,14 +18,20 @@ def source_entries(
     A directory that holds nothing to leave out is one entry; any other is taken apart. What .dockerignore
     hides is not listed, because copying it would fail.
     """
-    out = frozenset(left_out)
+    found = _entries(entries, ignored, frozenset(left_out))
+    return tuple((entry.path, entry.kind == "directory") for entry in found if entry.kind in ("file", "directory"))
+
+
+def source_links(
+    entries: Iterable[FileEntry], ignored: Dockerignore, left_out: Iterable[str]
+) -> tuple[tuple[str, str], ...]:
+    """The symbolic links beside those entries: (path, what it says). A copy of a link by its name follows it."""
+    found = _entries(entries, ignored, frozenset(left_out))
+    return tuple((entry.path, entry.link_target) for entry in found if entry.kind == "symlink")
+
+
+def _entries(entries: Iterable[FileEntry], ignored: Dockerignore, out: frozenset[str]) -> Iterator[FileEntry]:
     split = {parent for path in out for parent in _parents(path)}
-    return tuple(_entries(entries, ignored, out, split))
-
-
-def _entries(
-    entries: Iterable[FileEntry], ignored: Dockerignore, out: frozenset[str], split: set[str]
-) -> Iterator[tuple[str, bool]]:
     for entry in entries:
         parent = entry.path.rpartition("/")[0]
         at_border = parent == "" or parent in split
@@ -36,8 +42,7 @@ def _entries(
             continue
         if ignored.excludes(entry.path) and not (is_directory and ignored.may_reinclude_below(entry.path)):
             continue
-        if entry.kind in ("file", "directory", "symlink"):
-            yield entry.path, is_directory
+        yield entry
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -184,12 +184,14 @@ class SourceCode(Node):
     """The project without `excludes` (paths relative to its root), as the directory `destination`.
 
     `entries` are the same files as a list of copies, for back ends that cannot leave out a path:
-    (source, is_directory), relative to the root, none inside another.
+    (source, is_directory), relative to the root, none inside another; `links` are the symbolic links beside
+    them, as (path, what it says).
     """
 
     destination: str
     excludes: tuple[str, ...] = ()
     entries: tuple[tuple[str, bool], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
     owner: str | None = None
 
 

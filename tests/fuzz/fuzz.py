@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of what reads hostile text, with atheris where it can be installed.
 
     pip install atheris
-    python tests/fuzz/fuzz.py {config,requirements,dockerignore,signature,compile} [libFuzzer options]
+    python tests/fuzz/fuzz.py {config,requirements,dockerignore,signature,project} [libFuzzer options]
 
 For example `python tests/fuzz/fuzz.py config -max_total_time=60`. Any exception is a finding: hostile text gives
 diagnostics. Without atheris the same targets run on random bytes by `pytest -m property`.
@@ -55,7 +55,7 @@ def signature(data: bytes) -> None:
     analyse_target(MemoryFiles({"predict.py": data}), "predict.py", "Predictor", mode="predict")
 
 
-def compile(data: bytes) -> None:
+def project(data: bytes) -> None:
     """Bytes of cog.yaml → Dockerfile."""
     files = MemoryFiles({"cog.yaml": data, "predict.py": b"def predict(a: str) -> str: ..."})
     source = Source(config=data, name="cog.yaml", directory="p", files=files)
@@ -64,7 +64,7 @@ def compile(data: bytes) -> None:
         emit_dockerfile(done.resolved, done.staged, DockerfileOptions(version="0"))
 
 
-TARGETS = {target.__name__: target for target in (config, requirements, dockerignore, signature, compile)}
+TARGETS = {target.__name__: target for target in (config, requirements, dockerignore, signature, project)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:

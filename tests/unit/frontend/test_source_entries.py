@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cogc.frontend.dockerignore import Dockerignore
-from cogc.frontend.source_entries import source_entries
+from cogc.frontend.files import FileEntry
+from cogc.frontend.source_entries import source_entries, source_links
 from tests.memory_files import MemoryFiles
 
 FILES = MemoryFiles(
@@ -32,14 +33,14 @@ def entries(*left_out: str, ignore: str = "") -> list[str]:
 @pytest.mark.parametrize(
     ("left_out", "expected"),
     [
-        ((), [".cog", ".git", "cog.yaml", "data", "link", "predict.py", "src"]),
-        ((".cog",), [".git", "cog.yaml", "data", "link", "predict.py", "src"]),
-        (("data",), [".cog", ".git", "cog.yaml", "link", "predict.py", "src"]),
+        ((), [".cog", ".git", "cog.yaml", "data", "predict.py", "src"]),
+        ((".cog",), [".git", "cog.yaml", "data", "predict.py", "src"]),
+        (("data",), [".cog", ".git", "cog.yaml", "predict.py", "src"]),
         (
             ("data/weights",),
-            [".cog", ".git", "cog.yaml", "data/labels.txt", "data/more", "link", "predict.py", "src"],
+            [".cog", ".git", "cog.yaml", "data/labels.txt", "data/more", "predict.py", "src"],
         ),
-        (("cog.yaml", "nowhere"), [".cog", ".git", "data", "link", "predict.py", "src"]),
+        (("cog.yaml", "nowhere"), [".cog", ".git", "data", "predict.py", "src"]),
     ],
 )
 def test_only_directories_with_something_to_leave_out_are_taken_apart(
@@ -49,7 +50,7 @@ def test_only_directories_with_something_to_leave_out_are_taken_apart(
 
 
 def test_what_dockerignore_hides_is_not_listed() -> None:
-    assert entries(ignore=".git\n*.py\nsrc") == [".cog", "cog.yaml", "data", "link"]
+    assert entries(ignore=".git\n*.py\nsrc") == [".cog", "cog.yaml", "data"]
 
 
 def test_a_hidden_directory_with_an_exception_below_is_listed() -> None:
@@ -59,4 +60,17 @@ def test_a_hidden_directory_with_an_exception_below_is_listed() -> None:
 def test_directories_are_told_from_files() -> None:
     ignored, _ = Dockerignore.parse("", ".dockerignore")
     kinds = dict(source_entries(FILES.walk(), ignored, ("data/weights",)))
-    assert (kinds["src"], kinds["data/more"], kinds["link"], kinds["data/labels.txt"]) == (True, True, False, False)
+    assert (kinds["src"], kinds["data/more"], kinds["data/labels.txt"]) == (True, True, False)
+
+
+def test_links_are_told_apart_because_a_copy_by_name_follows_them() -> None:
+    ignored, _ = Dockerignore.parse("hidden", ".dockerignore")
+    found = [
+        FileEntry("data", "directory"),
+        FileEntry("data/inner", "symlink", link_target="w"),
+        FileEntry("hidden", "symlink", link_target="x"),
+        FileEntry("link", "symlink", link_target="data"),
+    ]
+    assert source_links(found, ignored, ()) == (("link", "data"),)
+    assert source_links(found, ignored, ("data/w",)) == (("data/inner", "w"), ("link", "data"))
+    assert source_entries(found, ignored, ()) == (("data", True),)
