@@ -53,7 +53,8 @@ def matrix_version() -> str:
 def runtime_files() -> tuple[tuple[str, bytes], ...]:
     """What goes into images as /opt/cogc: (path relative to the runtime folder, content), sorted by path."""
     root = _folder("runtime")
-    found = (path for folder in ("cog",) for path in (root / folder).rglob("*") if path.suffix in (".py", ".typed"))
+    wanted = {"cog": (".py", ".typed"), "cog_server": (".py",), "requirements": (".txt", ".in")}
+    found = (path for folder, kinds in wanted.items() for path in (root / folder).rglob("*") if path.suffix in kinds)
     return tuple((path.relative_to(root).as_posix(), path.read_bytes()) for path in sorted(found))
 
 

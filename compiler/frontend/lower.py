@@ -38,6 +38,7 @@ from ..ir.nodes import (
     Variable,
     WantedPython,
     WantedPythonPackages,
+    WantedServerEnvironment,
     WantedSystemPackage,
     WantedSystemPackages,
     WeightLayer,
@@ -110,7 +111,7 @@ class _Lowering:
         self._user = options.user or (config.build.user.value if config.build.user else None)
 
     def build(self) -> Build:
-        stages = [self._base(), self._packages(), self._server()]
+        stages = [self._python(), self._base(), self._packages(), *self._init(), self._server()]
         if self._weight_layers():
             stages.append(self._weights())
         stages.append(self._model())
@@ -124,16 +125,18 @@ class _Lowering:
 
     # -- stages --------------------------------------------------------------------------------
 
+    def _python(self) -> OpenStage:
+        steps = (*self._certificate(), WantedPython())
+        return OpenStage(name="python", base=OpenBase(purpose="model"), steps=steps)
+
     def _base(self) -> OpenStage:
         steps: list[OpenStep] = [self._base_env()]
-        steps += self._certificate()
         if self._config.environment:
             steps.append(self._user_env())
         if self._user:
             steps.append(UserAccount(name=self._user.partition(":")[0], because=self._user_causes()))
-        steps.append(WantedPython())
         steps.append(self._system_packages())
-        return OpenStage(name="base", base=OpenBase(purpose="model"), steps=tuple(steps))
+        return OpenStage(name="base", base=StageBase(stage="python"), steps=tuple(steps))
 
     def _base_env(self) -> Env:
         values = [("DEBIAN_FRONTEND", "noninteractive"), ("PYTHONUNBUFFERED", "1")]
@@ -192,17 +195,29 @@ class _Lowering:
             steps.append(Precompile(because=(Cause(kind="flag", text="--precompile"),)))
         return OpenStage(name="packages", base=StageBase(stage="base"), steps=tuple(steps))
 
+    def _init(self) -> Iterator[OpenStage]:
+        """A stage for process 1 where the base image may have no apt to install it with."""
+        if self._options.base_image is not None:
+            steps = (*self._certificate(), self._init_process())
+            because = (Cause(kind="rule", text="process 1, from a distribution that has it"),)
+            yield OpenStage(name="init", base=OpenBase(purpose="tools"), steps=steps, because=because)
+
+    def _init_process(self) -> InitProcess:
+        why = _default("process 1 passes signals on and collects ended children")
+        return InitProcess(destination=f"{RUNTIME}/bin/tini", because=why)
+
     def _server(self) -> OpenStage:
-        steps: list[OpenStep] = [
-            *self._certificate(),
-            InitProcess(
-                destination=f"{RUNTIME}/bin/tini",
-                because=_default("process 1 passes signals on and collects ended children"),
-            ),
-            Runtime(destination=RUNTIME, because=_default("the runtime that comes with cogc")),
-        ]
+        init: OpenStep = self._init_process()
+        if self._options.base_image is not None:
+            tini = f"{RUNTIME}/bin/tini"
+            init = Copy(sources=(tini,), destination=tini, from_stage="init", because=_default("process 1"))
+        environment = WantedServerEnvironment(
+            directory=f"{RUNTIME}/server", because=_default("the server's own packages, which the model never sees")
+        )
+        runtime = Runtime(destination=RUNTIME, because=_default("the runtime that comes with cogc"))
         because = (Cause(kind="rule", text="the runtime and process 1; the same for every model with this Python"),)
-        return OpenStage(name="server", base=OpenBase(purpose="tools"), steps=tuple(steps), because=because)
+        steps = (init, environment, runtime)
+        return OpenStage(name="server", base=StageBase(stage="python"), steps=steps, because=because)
 
     def _weights(self) -> OpenStage:
         because = (Cause(kind="rule", text=_count_weights(self._facts.weights)),)

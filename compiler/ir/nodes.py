@@ -47,6 +47,7 @@ __all__ = [
     "Runtime",
     "ScratchBase",
     "SecretMount",
+    "ServerEnvironment",
     "SharedStep",
     "SourceCode",
     "Stage",
@@ -59,6 +60,7 @@ __all__ = [
     "Variable",
     "WantedPython",
     "WantedPythonPackages",
+    "WantedServerEnvironment",
     "WantedSystemPackage",
     "WantedSystemPackages",
     "WeightLayer",
@@ -299,6 +301,13 @@ class WantedPythonPackages(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WantedServerEnvironment(Node):
+    """The server's private environment at `directory`, for the Python that is chosen."""
+
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenBase(Node):
     """A base image that is still to be chosen: for the model, or a plain Python for tools."""
 
@@ -325,7 +334,7 @@ class ScratchBase(Node):
     """Nothing at all."""
 
 
-OpenStep: TypeAlias = SharedStep | WantedPython | WantedSystemPackages | WantedPythonPackages
+OpenStep: TypeAlias = SharedStep | WantedPython | WantedSystemPackages | WantedPythonPackages | WantedServerEnvironment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -444,11 +453,25 @@ class PythonPackages(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerEnvironment(Node):
+    """A virtual environment at `directory` with the server's packages.
+
+    `python` is the minor version whose pins are staged as `requirements_file`, or None for the unpinned list;
+    `interpreter` is the Python that the environment is made with.
+    """
+
+    directory: str
+    requirements_file: str
+    python: str | None
+    interpreter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkerCache(Node):
     """Tell the dynamic linker about the directories of Python's extension modules."""
 
 
-Step: TypeAlias = SharedStep | InstallPython | SystemPackages | PythonPackages | LinkerCache
+Step: TypeAlias = SharedStep | InstallPython | SystemPackages | PythonPackages | LinkerCache | ServerEnvironment
 Base: TypeAlias = ImageBase | StageBase | ScratchBase
 
 

@@ -93,15 +93,6 @@ def test_schema_is_the_same_in_the_label_and_in_the_file(hello: Image) -> None:
     assert json.loads(hello.output("cat", "/src/.cog/openapi_schema.json")) == schema
 
 
-def test_command_says_what_is_missing_and_stops(hello: Image) -> None:
-    if "no HTTP server yet" not in hello.output("cat", "/opt/cogc/sdk/cog/server/http.py"):
-        pytest.skip("the runtime has its server")
-    process = hello.run()
-    assert process.returncode == 1
-    assert "no HTTP server yet" in process.stderr
-    assert "Traceback" not in process.stderr
-
-
 def test_nothing_else_is_in_the_image(engine: Engine, hello: Image) -> None:
     roots = ["/etc", "/home", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var"]
     before = Image(engine, "python:3.11-slim-bookworm").tree(*roots)

@@ -95,9 +95,8 @@ def project(
     for module in ("cogc", "cogc.driver"):
         monkeypatch.setattr(f"{module}.__version__", VERSION)  # a release changes no golden file
     # Nor does a change of the runtime, whose files stand in what --inline writes.
-    monkeypatch.setattr("cogc.driver.runtime_files", lambda: (("cog/__init__.py", b"# the SDK\n"),))
-    # Nor does work on the runtime, which --inline writes out.
-    monkeypatch.setattr("cogc.driver.runtime_files", lambda: (("cog/__init__.py", b'"""The SDK."""\n'),))
+    runtime = (("cog/__init__.py", b'"""The SDK."""\n'), ("requirements/server.in", b"uvicorn\n"))
+    monkeypatch.setattr("cogc.driver.runtime_files", lambda: runtime)
     for name in ("COG_CA_CERT", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     project = Project(case, tmp_path / case.name, capsys)

@@ -27,7 +27,7 @@ SHIPPED = (
     ("compiler", "cogc", ("**/*.py", "**/*.j2", "**/*.tmpl", "py.typed")),
     ("compatibility", "cogc/compatibility", ("__init__.py", "*.json", "MATRIX", "schema/*.json")),
     ("schemas", "cogc/schemas", ("__init__.py", "*.json")),
-    ("runtime", "cogc/_runtime", ("**/*.py", "**/py.typed")),
+    ("runtime", "cogc/_runtime", ("**/*.py", "**/py.typed", "requirements/*")),
     ("docs/diagnostics", "cogc/_pages", ("__init__.py", "*.md")),
 )
 

@@ -4,38 +4,49 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..nodes import Copy, ResolvedBuild, Stage, StageBase
+from ..nodes import Base, Copy, ImageBase, ResolvedBuild, Stage, StageBase
 
 __all__ = ["drop_empty_stages"]
 
 
 def drop_empty_stages(build: ResolvedBuild) -> ResolvedBuild:
-    """A stage without steps that starts from another stage is that stage; stages nobody uses go.
+    """A stage without steps is what it starts from; stages nobody uses go.
 
-    Before: `packages FROM base` with no steps, `model FROM packages`. After: `model FROM base`.
+    Before: `python FROM python:3.12-slim` with no steps, `base FROM python`, `model FROM base`. After:
+    `base FROM python:3.12-slim`, and it says why that image. An image that files are copied from stays.
     """
-    same_as: dict[str, str] = {}
+    copied_from = {step.from_stage for stage in build.stages for step in stage.steps if isinstance(step, Copy)}
+    dropped: dict[str, Stage] = {}
     stages: list[Stage] = []
     for stage in build.stages:
-        renamed = _renamed(stage, same_as)
-        if isinstance(renamed.base, StageBase) and not renamed.steps and stage is not build.stages[-1]:
-            same_as[stage.name] = renamed.base.stage
+        start = dropped.get(stage.base.stage) if isinstance(stage.base, StageBase) else None
+        if start is not None:
+            stage = replace(stage, base=start.base, because=stage.because or start.because)
+        if _adds_nothing(stage, copied_from) and stage.name != build.stages[-1].name:
+            dropped[stage.name] = stage
         else:
-            stages.append(renamed)
-    return replace(build, stages=_reachable(tuple(stages)))
+            stages.append(stage)
+    return replace(build, stages=_reachable(tuple(_renamed(stage, dropped) for stage in stages)))
 
 
-def _renamed(stage: Stage, names: dict[str, str]) -> Stage:
-    base = stage.base
-    if isinstance(base, StageBase):
-        base = replace(base, stage=names.get(base.stage, base.stage))
+def _adds_nothing(stage: Stage, copied_from: set[str | None]) -> bool:
+    if stage.steps:
+        return False
+    return isinstance(stage.base, StageBase) or (isinstance(stage.base, ImageBase) and stage.name not in copied_from)
+
+
+def _renamed(stage: Stage, dropped: dict[str, Stage]) -> Stage:
+    """The stage with copies taken from what a dropped stage starts from."""
+
+    def name(of: str) -> str:
+        base: Base | None = dropped[of].base if of in dropped else None
+        return name(base.stage) if isinstance(base, StageBase) else of
+
     steps = tuple(
-        replace(step, from_stage=names.get(step.from_stage, step.from_stage))
-        if isinstance(step, Copy) and step.from_stage is not None
-        else step
+        replace(step, from_stage=name(step.from_stage)) if isinstance(step, Copy) and step.from_stage else step
         for step in stage.steps
     )
-    return replace(stage, base=base, steps=steps)
+    return replace(stage, steps=steps)
 
 
 def _reachable(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:

@@ -23,6 +23,7 @@ from ..nodes import (
     PythonPackages,
     Resolution,
     ResolvedBuild,
+    ServerEnvironment,
     Stage,
     StagedFile,
     Step,
@@ -30,12 +31,15 @@ from ..nodes import (
     Variable,
     WantedPython,
     WantedPythonPackages,
+    WantedServerEnvironment,
     WantedSystemPackages,
 )
 from ..resolver import resolve
+from ..resolver.python import minor_of
 
 __all__ = ["resolve_build"]
 
+SERVER_REQUIREMENTS = "server-requirements.txt"
 _LIBRARIES = {"amd64": "/usr/lib/x86_64-linux-gnu", "arm64": "/usr/lib/aarch64-linux-gnu"}
 
 
@@ -69,8 +73,9 @@ class _Resolving:
     def stage(self, stage: OpenStage) -> Stage:
         steps = tuple(resolved for step in stage.steps for resolved in self._step(step))
         because = stage.because
-        if stage.name == "base":
+        if stage.name == "python":
             because = self._resolution.because
+        elif stage.name == "base":
             steps = self._linker_path(steps)
         return Stage(name=stage.name, base=self._base(stage.base), steps=steps, origin=stage.origin, because=because)
 
@@ -91,7 +96,10 @@ class _Resolving:
                 yield from self._python_packages(step)
             case InitProcess():
                 # A cache of its own: it runs beside the model's apt step, and caches are locked.
-                yield replace(step, cache_id=f"apt-{self._tools_release}-tools")
+                release = self._resolution.distribution or self._tools_release
+                yield replace(step, cache_id=f"apt-{release}-tools")
+            case WantedServerEnvironment():
+                yield self._server_environment(step)
             case Precompile():
                 yield replace(step, interpreter=self._interpreter)
             case _:
@@ -104,6 +112,17 @@ class _Resolving:
             return None
         source = self._resolution.python_source
         return "/opt/python/bin/python" if source in ("uv", "apt") else "/usr/local/bin/python"
+
+    def _server_environment(self, step: WantedServerEnvironment) -> ServerEnvironment:
+        # Nothing is known about the Python of a base image that the user names, unless they say it too.
+        is_known = self._request.base_image is None or self._request.python_version is not None
+        return ServerEnvironment(
+            directory=step.directory,
+            requirements_file=SERVER_REQUIREMENTS,
+            python=minor_of(self._resolution.python) if is_known else None,
+            interpreter=self._interpreter or "python3",
+            because=step.because,
+        )
 
     @property
     def _tools_release(self) -> str:

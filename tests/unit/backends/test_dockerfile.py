@@ -133,8 +133,14 @@ class TestInline:
     def test_files_are_here_documents_with_their_content(self) -> None:
         copies = {found.text.split()[-1]: found.heredocs for found in of(dockerfile(self.CONFIG, inline=True), "COPY")}
         assert copies["/requirements.txt"] == ("numpy\n",)
-        for path, content in runtime_files():
-            assert copies[f"/runtime/sdk/{path}"][0].rstrip("\n") == content.decode().rstrip("\n")
+        runtime = dict(runtime_files())
+        for path, content in runtime.items():
+            folder, _, rest = path.partition("/")
+            if folder == "requirements":
+                continue
+            where = f"/runtime/sdk/cog/{rest}" if folder == "cog" else f"/runtime/{path}"
+            assert copies[where][0].rstrip("\n") == content.decode().rstrip("\n")
+        assert copies["/server-requirements.txt"][0] == runtime["requirements/server-py312.txt"].decode()
 
     def test_a_line_that_looks_like_the_end_is_no_end(self) -> None:
         text = dockerfile(self.CONFIG, {}, inline=True, certificate="EOF\nEOF_\nx\n")

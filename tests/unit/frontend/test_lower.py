@@ -20,6 +20,7 @@ from cogc.ir.nodes import (
     Run,
     ScratchBase,
     SourceCode,
+    StageBase,
     User,
     UserAccount,
     WantedPythonPackages,
@@ -58,8 +59,14 @@ def variables(of: Build, stage_name: str) -> dict[str, str]:
 
 
 def test_stages_are_in_build_order() -> None:
-    assert [s.name for s in build().stages] == ["base", "packages", "server", "model"]
-    assert [s.name for s in build(weights=WEIGHTS).stages] == ["base", "packages", "server", "weights", "model"]
+    assert [s.name for s in build().stages] == ["python", "base", "packages", "server", "model"]
+    with_weights = [s.name for s in build(weights=WEIGHTS).stages]
+    assert with_weights == ["python", "base", "packages", "server", "weights", "model"]
+
+
+def test_process_1_has_a_stage_of_its_own_where_the_base_image_may_have_no_apt() -> None:
+    made = build(options=BuildOptions(base_image="own:1"))
+    assert [s.name for s in made.stages] == ["python", "base", "packages", "init", "server", "model"]
 
 
 def test_only_gpu_images_see_devices() -> None:
@@ -137,9 +144,9 @@ def test_a_user_gets_an_account(text: str, option: str | None, account: str | No
 
 def test_a_certificate_comes_before_anything_is_downloaded() -> None:
     made = build(certificate="PEM\n")
+    assert isinstance(stage(made, "python").steps[0], CaCertificate)
     for name in ("base", "server"):
-        kinds = [type(step).__name__ for step in stage(made, name).steps if not isinstance(step, Env)]
-        assert kinds[0] == CaCertificate.__name__
+        assert stage(made, name).base == StageBase(stage="python")
     assert [(file.path, file.content) for file in made.files] == [("ca-certificate.crt", "PEM\n")]
 
 

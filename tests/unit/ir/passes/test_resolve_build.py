@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from cogc.ir.nodes import Env, ImageBase, InstallPython, LinkerCache, PythonPackages, Stage, SystemPackages
+from cogc.ir.nodes import (
+    Env,
+    ImageBase,
+    InstallPython,
+    LinkerCache,
+    PythonPackages,
+    ServerEnvironment,
+    Stage,
+    SystemPackages,
+)
 from tests.builds import compiled, resolved_build
 
 
@@ -32,10 +41,27 @@ def test_errors_leave_no_build() -> None:
     [("uv", "/opt/python/bin/python"), ("apt", "/opt/python/bin/python"), ("image", "/usr/local/bin/python")],
 )
 def test_cuda_images_get_a_python(source: str, interpreter: str) -> None:
-    base = stage("build: {gpu: true, cuda: '11.8', python_version: '3.10'}", "base", cuda_python=source)
-    (python,) = (step for step in base.steps if isinstance(step, InstallPython))
+    first = stage("build: {gpu: true, cuda: '11.8', python_version: '3.10'}", "python", cuda_python=source)
+    (python,) = (step for step in first.steps if isinstance(step, InstallPython))
     assert (python.source, python.interpreter, python.version) == (source, interpreter, "3.10")
-    assert ("PATH" in variables(base)) is (source != "image")
+    assert ("PATH" in variables(first)) is (source != "image")
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "python", "interpreter"),
+    [
+        ("build: {python_version: '3.11'}", {}, "3.11", "/usr/local/bin/python"),
+        ("build: {python_version: '3.11.7'}", {}, "3.11", "/usr/local/bin/python"),
+        ("build: {gpu: true, cuda: '12.4'}", {"cuda_python": "apt"}, "3.12", "/opt/python/bin/python"),
+        ("", {"base_image": "own:1"}, None, "python3"),
+        ("build: {python_version: '3.11'}", {"base_image": "own:1"}, "3.11", "python3"),
+    ],
+)
+def test_the_server_has_an_environment_of_its_own_for_the_python(
+    config: str, options: dict[str, str], python: str | None, interpreter: str
+) -> None:
+    (made,) = (step for step in stage(config, "server", **options).steps if isinstance(step, ServerEnvironment))
+    assert (made.python, made.interpreter, made.directory) == (python, interpreter, "/opt/cogc/server")
 
 
 def test_python_images_have_one() -> None:

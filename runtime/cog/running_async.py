@@ -1,0 +1,248 @@
+"""Predictions of async functions: as many at once as there are slots, in one event loop in the main thread.
+
+A cancel is `task.cancel()`. When the loop does not get to it because a prediction blocks, that prediction is
+interrupted by a signal like an ordinary one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections import deque
+from typing import Any, Callable, Deque, Mapping
+
+from .exceptions import CancelationException
+from .frames import Channel
+from .jobs import Health, Job, slots
+from .logs import PREDICTION, attribute_lines
+from .predictor import Target
+from .scope import scope_of_prediction
+
+__all__ = ["AsyncRunner"]
+
+# After this time a cancel that the loop has not seen becomes a signal.
+PATIENCE_SECONDS = 1.0
+REPEAT_SECONDS = 0.05
+
+
+class AsyncRunner:
+    """Runs jobs as tasks. Everything but `accept`, `cancel`, `stop` and `abandon` runs in the main thread."""
+
+    def __init__(self, channel: Channel, target: Target) -> None:
+        self.max_concurrency = slots(target)
+        self.health = _LoopHealth(self, target.healthcheck)
+        self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        self._channel = channel
+        self._target = target
+        self._jobs: dict[Any, Job] = {}
+        self._tasks: dict[Any, asyncio.Task[None]] = {}
+        self._waiting: Deque[Job] = deque()
+        self._main = threading.main_thread()
+        self._process = os.getpid()
+        self._is_stopping = False
+        self._is_sending = False
+        self._is_refused = False
+        attribute_lines(self._log)
+
+    # Called in the control thread.
+
+    def accept(self, message: Mapping[str, Any]) -> None:
+        """Take a prediction."""
+        job = Job(message, self._target, self.send)
+        self._jobs[job.id] = job
+        self.loop.call_soon_threadsafe(self._admit, job)
+
+    def cancel(self, id_: Any) -> None:
+        """Cancel a prediction that runs or waits; one that is done stays as it is."""
+        job = self._jobs.get(id_)
+        if job is None or not job.cancel():
+            return
+        self.loop.call_soon_threadsafe(self._cancel, job)
+        threading.Thread(target=self._interrupt, args=(job,), name="cog-cancel", daemon=True).start()
+
+    def _interrupt(self, job: Job) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while job.is_cancel_pending and not job.is_done:
+            if time.monotonic() > deadline:
+                signal.pthread_kill(self._main.ident or 0, signal.SIGUSR1)
+            time.sleep(REPEAT_SECONDS)
+
+    def stop(self) -> None:
+        """End after what was accepted."""
+        self.loop.call_soon_threadsafe(self._stop)
+
+    def abandon(self) -> None:
+        """End as soon as possible."""
+        for job in list(self._jobs.values()):
+            self.cancel(job.id)
+        self.stop()
+
+    # Called in the main thread.
+
+    def set_up(self, setup: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+        """Run the model's setup, in the loop of the predictions when it is async."""
+        result = setup(**arguments)
+        if hasattr(result, "__await__"):
+            self.loop.run_until_complete(result)
+
+    def listen(self) -> None:
+        """Be ready for signals; without a handler, they would end the process."""
+        signal.signal(signal.SIGUSR1, self._on_signal)
+
+    def run(self) -> int:
+        """Run jobs until `stop`; the exit status."""
+        try:
+            self.loop.run_forever()
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        except OSError:
+            return 1
+        return 0
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message whole: the main thread is not interrupted meanwhile."""
+        if threading.current_thread() is not self._main:
+            self._channel.send(message)
+            return
+        self._is_sending = True
+        try:
+            self._channel.send(message)
+        finally:
+            self._is_sending = False
+        if self._is_refused:
+            self._is_refused = False
+            self._on_signal()
+
+    def _log(self, job: Job, source: str, text: str) -> None:
+        self.send({"type": "log", "id": job.id, "source": source, "data": text})
+
+    def _on_signal(self, *_: Any) -> None:
+        # A handler runs in the context of what it interrupts, so this is the job that blocks.
+        job = PREDICTION.get()
+        self._is_refused = self._is_sending
+        if job is not None and job.is_cancel_pending and not self._is_sending:
+            job.is_cancel_pending = False
+            raise CancelationException("the prediction was cancelled")
+
+    def _admit(self, job: Job) -> None:
+        if len(self._tasks) >= self.max_concurrency:
+            self._waiting.append(job)
+            return
+        self._tasks[job.id] = self.loop.create_task(self._run(job))
+
+    def _cancel(self, job: Job) -> None:
+        task = self._tasks.get(job.id)
+        # A task that has not begun would end without a word; it sees the mark when it begins.
+        if task is not None and job.is_cancel_pending and job.has_begun:
+            job.is_cancel_pending = False
+            task.cancel()
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        if not self._tasks:
+            self.loop.stop()
+
+    async def _run(self, job: Job) -> None:
+        is_iterator = self._target.signature.is_iterator
+        fields: Mapping[str, Any] = {}
+        PREDICTION.set(job)
+        if not job.is_canceled:
+            # A model may have put its own handler there.
+            self.listen()
+            job.begin()
+            try:
+                with scope_of_prediction(job.scope, is_alone=self.max_concurrency == 1):
+                    fields = await (self._iterate(job) if is_iterator else self._call(job))
+            except asyncio.CancelledError as error:
+                fields = {} if job.is_canceled else job.failed(error)
+            except BaseException as error:
+                fields = job.failed(error)
+        if os.getpid() != self._process:
+            os._exit(0)
+        if job.close():
+            fields = {"status": "canceled"}
+        del self._jobs[job.id], self._tasks[job.id]
+        try:
+            job.finish(fields, is_iterator)
+        except OSError:
+            self.loop.stop()
+        PREDICTION.set(None)
+        if self._waiting:
+            self._admit(self._waiting.popleft())
+        elif self._is_stopping and not self._tasks:
+            self.loop.stop()
+
+    async def _call(self, job: Job) -> Mapping[str, Any]:
+        result = self._target.function(**job.arguments())
+        if hasattr(result, "__await__"):
+            result = await result
+        if hasattr(result, "__aiter__"):
+            result = [item async for item in result]
+        output, files = job.encoded_result(result)
+        return {"status": "succeeded", "output": output, "files": files}
+
+    async def _iterate(self, job: Job) -> Mapping[str, Any]:
+        result = self._target.function(**job.arguments())
+        if hasattr(result, "__await__"):
+            result = await result
+        items = result.__aiter__() if hasattr(result, "__aiter__") else _Steps(job.items(result))
+        try:
+            while True:
+                try:
+                    item = await items.__anext__()
+                except StopAsyncIteration:
+                    return {"status": "succeeded"}
+                job.send_item(job.encoded_item(item))
+                try:
+                    # Others get their turn, and a cancel can come through, even if the model never waits.
+                    await asyncio.sleep(0)
+                except asyncio.CancelledError as error:
+                    if not hasattr(items, "athrow"):
+                        raise
+                    await items.athrow(error)
+                    return {"status": "canceled"}
+        finally:
+            if hasattr(items, "aclose"):
+                await items.aclose()
+
+
+class _Steps:
+    """An ordinary iterator as an asynchronous one."""
+
+    def __init__(self, items: Any) -> None:
+        self._items = items
+
+    async def __anext__(self) -> Any:
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
+
+
+class _LoopHealth(Health):
+    """The health check of an async model: in its loop when it is async, else in a thread."""
+
+    def __init__(self, runner: AsyncRunner, function: Any) -> None:
+        super().__init__(function, runner.send)
+        self._runner = runner
+
+    def start(self) -> None:
+        import inspect
+
+        if not inspect.iscoroutinefunction(self._function):
+            super().start()
+            return
+        self._runner.loop.call_soon_threadsafe(lambda: self._runner.loop.create_task(self._check()))
+
+    async def _check(self) -> None:
+        try:
+            result = await self._function()
+        except BaseException as error:
+            from .logs import error_text
+
+            self.answer(False, error_text(error))
+        else:
+            self.judge(result)

@@ -1,0 +1,183 @@
+"""`python -m cog.worker --fd N --mode predict|train --target file.py:Name`: the process that owns the model.
+
+It speaks the messages of `frames` over one socket, the descriptor N. The main thread imports the model, sets it up and
+runs it; a second thread reads the socket, so that a prediction can be cancelled. It ends when the socket closes.
+Descriptors 1 and 2 belong to the model and to what it starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import signal
+import socket
+import sys
+import threading
+from typing import Any, Sequence
+
+from . import __version__, logs
+from .frames import Channel
+from .predictor import LoadError, Target, load_target, setup_arguments
+
+__all__ = ["main"]
+
+# How long a prediction may clean up after the server has gone.
+ORPHAN_SECONDS = 5.0
+# How long threads of the model may keep the process alive after its end.
+LINGER_SECONDS = 3.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a worker until its socket closes; the exit status."""
+    parser = argparse.ArgumentParser(prog="cog.worker", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--fd", type=int, required=True, help="descriptor of the socket to the server")
+    parser.add_argument("--mode", choices=("predict", "train"), default="predict")
+    parser.add_argument("--target", required=True, help="file.py:Name")
+    options = parser.parse_args(arguments)
+    worker = _Process(_connect(options.fd))
+    _own_descriptors()
+    status = worker.run(options.target, options.mode)
+    logs.flush()
+    # Threads that the model left running must not keep a worker alive that nobody talks to any more.
+    timer = threading.Timer(LINGER_SECONDS, os._exit, (status,))
+    timer.daemon = True
+    timer.start()
+    return status
+
+
+def _connect(descriptor: int) -> socket.socket:
+    """The socket, closed in every child: programs by close-on-exec, forks by a hook."""
+    connection = socket.socket(fileno=descriptor)
+    connection.setblocking(True)
+    connection.set_inheritable(False)
+
+    def forget() -> None:
+        own = connection.detach()
+        if own >= 0:
+            os.close(own)
+
+    os.register_at_fork(after_in_child=forget)
+    return connection
+
+
+def _own_descriptors() -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    if null != 0:
+        os.close(null)
+    logs.prepare()
+
+
+class _Process:
+    """The life of the worker: load, set up, then predictions until the end."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.channel = Channel(connection)
+        self._is_ready = False
+        self._early: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._runner: Any = None
+
+    def run(self, reference: str, mode: str) -> int:
+        """Do it all; the exit status."""
+        threading.Thread(target=self._read, name="cog-control", daemon=True).start()
+        try:
+            target = load_target(reference, mode)
+            runner = _runner(self.channel, target)
+            loaded = _description(target, runner.max_concurrency)
+        except BaseException as error:
+            return self._fail("load_failed", error)
+        self.channel.send(loaded)
+        try:
+            if target.setup is not None:
+                runner.set_up(target.setup, setup_arguments(target.setup))
+        except BaseException as error:
+            return self._fail("setup_failed", error)
+        logs.flush()
+        runner.listen()
+        with self._lock:
+            self.channel.send({"type": "ready"})
+            self._runner, early = runner, self._early
+            for message in early:
+                self._dispatch(message)
+        return int(runner.run())
+
+    def _fail(self, kind: str, error: BaseException) -> int:
+        logs.flush()
+        text = str(error) if isinstance(error, LoadError) else logs.format_error(error)
+        try:
+            self.channel.send({"type": kind, "error": logs.error_line(error), "traceback": text})
+        except OSError:
+            pass
+        return 1
+
+    def _read(self) -> None:
+        """Take what the server sends, in the order it comes."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        while True:
+            try:
+                message = self.channel.receive()
+            except (OSError, ValueError):
+                message = None
+            with self._lock:
+                if self._runner is not None:
+                    self._dispatch(message or {"type": "closed"})
+                elif message is None or message.get("type") == "shutdown":
+                    # The model is still being set up, and nobody waits for it.
+                    os._exit(0 if message else 1)
+                else:
+                    self._early.append(message)
+            if message is None:
+                return
+
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "predict":
+            self._runner.accept(message)
+        elif kind == "cancel":
+            self._runner.cancel(message["id"])
+        elif kind == "healthcheck":
+            self._runner.health.check(message.get("nonce"))
+        elif kind == "shutdown":
+            self._runner.stop()
+        elif kind == "closed":
+            timer = threading.Timer(ORPHAN_SECONDS, os._exit, (1,))
+            timer.daemon = True
+            timer.start()
+            self._runner.abandon()
+
+
+def _runner(channel: Channel, target: Target) -> Any:
+    if target.signature.is_async:
+        from .running_async import AsyncRunner
+
+        return AsyncRunner(channel, target)
+    from .running import SyncRunner
+
+    return SyncRunner(channel, target)
+
+
+def _description(target: Target, max_concurrency: int) -> dict[str, Any]:
+    from .openapi import openapi_document
+
+    signature = target.signature
+    document = openapi_document(
+        signature if target.mode == "predict" else None, signature if target.mode == "train" else None
+    )
+    return {
+        "type": "loaded",
+        "pid": os.getpid(),
+        "python": platform.python_version(),
+        "sdk": __version__,
+        "openapi": document,
+        "max_concurrency": max_concurrency,
+        "is_async": signature.is_async,
+        "is_streaming": signature.is_streaming,
+        "has_healthcheck": target.healthcheck is not None,
+        "is_legacy": signature.is_legacy,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

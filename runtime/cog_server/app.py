@@ -1,0 +1,581 @@
+"""The ASGI application: a small table of routes, requests → predictions, predictions → responses. Thin on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+import time
+from collections import OrderedDict
+from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+
+import msgspec
+
+from . import legacy
+from .health import health_document, health_state
+from .metrics import Metrics
+from .page import DOCS_PAGE
+from .predictions import Prediction, PredictionRequest
+from .protocol import DISCONNECTED
+from .runner import Busy, NotReady, Runner
+from .settings import Settings
+from .sse import EventStream, TooManyReaders
+from .trainings import Trainings
+from .validation import InputChecker, Invalid, compile_inputs, parse_request
+
+__all__ = ["App"]
+
+logger = logging.getLogger("cog_server.app")
+
+JSON = b"application/json"
+WAIT_ROOM = 16
+RECENT_COUNT, RECENT_BYTES, RECENT_LARGEST = 100, 32 * 1024 * 1024, 4 * 1024 * 1024
+TOTAL_BODY_SECONDS = 600.0
+MAX_DIRECT_BYTES = 32 * 1024
+_encode = msgspec.json.Encoder().encode
+_OPEN_PATHS = ("/health-check", "/livez", "/readyz", "/ping")
+_TRACE = (b"traceparent", b"tracestate")
+
+Headers = List[Tuple[bytes, bytes]]
+
+
+class Response(NamedTuple):
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: Headers = []
+
+
+class Refusal(Exception):
+    """The request ends here, with this response."""
+
+    def __init__(self, status: int, document: Any, headers: Optional[Headers] = None) -> None:
+        super().__init__(status)
+        self.response = Response(status, _encode(document), JSON, headers or [])
+
+
+class Preferences(NamedTuple):
+    is_async: bool
+    wait_seconds: Optional[float]
+    waits: bool
+
+
+_NO_PREFERENCES = Preferences(False, None, False)
+
+
+class Request:
+    """What handlers see of a request."""
+
+    __slots__ = ("_receive", "_send", "headers", "is_answered", "scope")
+
+    def __init__(self, scope: Dict[str, Any], receive: Callable[[], Awaitable[Dict[str, Any]]], send: Any) -> None:
+        self.scope = scope
+        self.headers: Headers = scope["headers"]
+        self.is_answered = False
+        self._receive = receive
+        self._send = send
+
+    def answer_now(self, body: bytes) -> None:
+        """Write a 200 from within a callback, if nothing stands in the way; else the handler does it later."""
+        cycle = getattr(self._receive, "__self__", None)
+        flow = getattr(cycle, "flow", None)
+        if flow is None or flow.write_paused or len(body) > MAX_DIRECT_BYTES:
+            return
+        self.is_answered = True
+        sending = _send(self._send, Response(200, body), [])
+        try:
+            sending.send(None)
+        except StopIteration:
+            return
+        except Exception:
+            logger.exception("the response could not be written")
+        sending.close()
+        cycle.transport.close()  # type: ignore[union-attr]  # half a response is worse than none
+
+    def header(self, name: bytes) -> bytes:
+        """The first value of a header, or nothing."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return b""
+
+    async def body(self, limit: int, timeout: float) -> bytes:
+        """The whole body. Errors: Refusal."""
+        length = self.header(b"content-length")
+        if length.isdigit() and int(length) > limit:
+            raise _too_large(limit)
+        parts: List[bytes] = []
+        size = 0
+        deadline = time.monotonic() + TOTAL_BODY_SECONDS
+        while True:
+            message = await self._next(min(timeout, max(deadline - time.monotonic(), 0.001)))
+            body = message.get("body", b"")
+            size += len(body)
+            if size > limit:
+                raise _too_large(limit)
+            if not message.get("more_body"):
+                return b"".join([*parts, body]) if parts else bytes(body)
+            parts.append(body)
+
+    async def _next(self, timeout: float) -> Dict[str, Any]:
+        # A body that is there already needs no timer.
+        cycle = getattr(self._receive, "__self__", None)
+        try:
+            if cycle is not None and not getattr(cycle, "more_body", True):
+                message = await self._receive()
+            else:
+                message = await asyncio.wait_for(self._receive(), timeout)
+        except asyncio.TimeoutError:
+            raise Refusal(408, {"detail": "The body did not arrive in time."}, [(b"connection", b"close")]) from None
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, {"detail": "The client has left."})
+        return message
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, {"detail": "The body is larger than %d bytes." % limit}, [(b"connection", b"close")])
+
+
+def _preferences(header: bytes) -> Preferences:
+    """The header `Prefer`: `respond-async`, `wait`, `wait=SECONDS`, in a list."""
+    if not header:
+        return _NO_PREFERENCES
+    is_async, waits, seconds = False, False, None
+    for word in header.decode("latin-1").split(","):
+        name, _, value = word.split(";")[0].strip().partition("=")
+        if name.strip().lower() == "respond-async":
+            is_async = True
+        elif name.strip().lower() == "wait":
+            waits = True
+            if re.match(r'"?[0-9]{1,6}(\.[0-9]{1,3})?"?\Z', value.strip()):
+                seconds = float(value.strip().strip('"'))
+    return Preferences(is_async, seconds, waits)
+
+
+class _Kind(NamedTuple):
+    noun: str
+    component: str
+    path: str
+
+
+PREDICTION = _Kind("prediction", "Input", "/predictions")
+TRAINING = _Kind("training", "TrainingInput", "/trainings")
+Handler = Callable[[Request, str], Awaitable[Union[Response, "_EventResponse"]]]
+
+
+class _EventResponse(NamedTuple):
+    subscription: Any
+
+
+class App:
+    """Routes requests. `runner` is the first worker's, None when nothing is configured for this mode."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        runner: Optional[Runner],
+        trainings: Trainings,
+        metrics: Metrics,
+        version: str,
+        document: Optional[Dict[str, Any]],
+        on_shutdown: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._runner = runner
+        self._trainings = trainings
+        self._metrics = metrics
+        self._version = version
+        self._on_shutdown = on_shutdown
+        self._document: Optional[Dict[str, Any]] = None
+        self._document_bytes = b""
+        self._checkers: Dict[str, InputChecker] = {}
+        self._streams: Dict[str, EventStream] = {}
+        self._recent: "OrderedDict[Tuple[str, str], bytes]" = OrderedDict()
+        self._recent_bytes = 0
+        self._has_train = trainings.is_configured
+        self._token = ("Bearer " + settings.api_token).encode() if settings.api_token else None
+        self._routes = self._make_routes()
+        if document is not None:
+            self.set_document(document)
+
+    def set_document(self, document: Dict[str, Any]) -> None:
+        """Use this OpenAPI document. The first one, which came with the image, stays."""
+        if self._document is None:
+            self._document = document
+            self._document_bytes = _encode(document)
+            for kind in (PREDICTION, TRAINING):
+                self._checkers[kind.component] = compile_inputs(document, kind.component)
+
+    def remember(self, prediction: Prediction, kind: str) -> None:
+        """Keep the final state for those who poll, for a while."""
+        self._streams.pop(prediction.id, None)
+        body = prediction.body()
+        if len(body) > RECENT_LARGEST:
+            return
+        key = (kind, prediction.id)
+        before = self._recent.pop(key, None)
+        self._recent_bytes += len(body) - len(before or b"")
+        self._recent[key] = body
+        while len(self._recent) > RECENT_COUNT or self._recent_bytes > RECENT_BYTES:
+            self._recent_bytes -= len(self._recent.popitem(last=False)[1])
+
+    # Routing
+
+    def _make_routes(self) -> Dict[str, Dict[str, Handler]]:
+        """Path → method → handler; `*` stands for an id."""
+        routes: Dict[str, Dict[str, Handler]] = {
+            "/": {"GET": self._discovery},
+            "/health-check": {"GET": self._health},
+            "/livez": {"GET": self._livez},
+            "/readyz": {"GET": self._readyz},
+            "/metrics": {"GET": self._metrics_page},
+            "/openapi.json": {"GET": self._openapi},
+            "/docs": {"GET": self._docs},
+            "/shutdown": {"POST": self._shutdown},
+        }
+        for kind in (PREDICTION, TRAINING):
+            if self._is_offered(kind):
+                routes[kind.path] = {"POST": self._post(kind)}
+                routes[kind.path + "/*"] = {"PUT": self._put(kind), "GET": self._poll(kind)}
+                routes[kind.path + "/*/cancel"] = {"POST": self._cancel(kind)}
+        return routes
+
+    def _is_offered(self, kind: _Kind) -> bool:
+        if kind is TRAINING:
+            return self._has_train
+        return self._settings.mode == "predict"
+
+    def offer_legacy(self) -> None:
+        """Add the endpoints of 2021."""
+        self._routes["/predict"] = self._routes["/infer"] = {"POST": self._legacy_predict}
+        self._routes["/ping"] = {"GET": self._legacy_ping}
+        self._routes["/type-signature"] = {"GET": self._legacy_signature}
+
+    def _route(self, method: str, path: str) -> Tuple[Handler, str]:
+        identity = ""
+        methods = self._routes.get(path)
+        if methods is None:
+            parts = path.split("/")
+            if len(parts) == 3 and parts[2]:
+                identity = parts[2]
+                methods = self._routes.get("/%s/*" % parts[1])
+            elif len(parts) == 4 and parts[2] and parts[3] == "cancel":
+                identity = parts[2]
+                methods = self._routes.get("/%s/*/cancel" % parts[1])
+        if methods is None:
+            raise Refusal(404, {"detail": "Not Found"})
+        handler = methods.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            raise Refusal(405, {"detail": "Method Not Allowed"}, [(b"allow", ", ".join(sorted(methods)).encode())])
+        return handler, identity
+
+    async def __call__(self, scope: Dict[str, Any], receive: Any, send: Any) -> None:
+        """The ASGI entry."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive, send)
+        try:
+            if self._settings.cors_origins and scope["method"] == "OPTIONS":
+                response: Union[Response, _EventResponse] = Response(204, b"")
+            else:
+                handler, identity = self._route(scope["method"], scope["path"])
+                if self._token is not None and scope["path"] not in _OPEN_PATHS:
+                    self._authorise(request)
+                response = await handler(request, identity)
+        except Refusal as refusal:
+            response = refusal.response
+        except Exception:
+            logger.exception("the request could not be answered")
+            response = Response(500, b'{"detail":"Internal Server Error"}')
+        if request.is_answered:
+            return
+        extra = self._cors(request) if self._settings.cors_origins else []
+        if isinstance(response, _EventResponse):
+            await _send_events(send, response, extra)
+        else:
+            await _send(send, response, extra)
+
+    def _is_authorised(self, request: Request) -> bool:
+        return self._token is None or hmac.compare_digest(request.header(b"authorization"), self._token)
+
+    def _authorise(self, request: Request) -> None:
+        if not self._is_authorised(request):
+            raise Refusal(401, {"detail": "A bearer token is required."}, [(b"www-authenticate", b"Bearer")])
+
+    def _cors(self, request: Request) -> Headers:
+        origin = request.header(b"origin")
+        allowed = self._settings.cors_origins
+        if not origin or ("*" not in allowed and origin.decode("latin-1") not in allowed):
+            return []
+        return [
+            (b"access-control-allow-origin", b"*" if "*" in allowed else origin),
+            (b"access-control-allow-methods", b"GET, POST, PUT, OPTIONS"),
+            (b"access-control-allow-headers", b"Authorization, Content-Type, Prefer, Traceparent, Tracestate"),
+            (b"vary", b"Origin"),
+        ]
+
+    # Documents
+
+    async def _discovery(self, request: Request, _: str) -> Response:
+        urls = {
+            "cog_version": self._version,
+            "docs_url": "/docs",
+            "openapi_url": "/openapi.json",
+            "shutdown_url": "/shutdown",
+            "healthcheck_url": "/health-check",
+        }
+        for kind in (PREDICTION, TRAINING):
+            if self._is_offered(kind):
+                urls["%ss_url" % kind.noun] = kind.path
+                urls["%ss_idempotent_url" % kind.noun] = "%s/{%s_id}" % (kind.path, kind.noun)
+                urls["%ss_cancel_url" % kind.noun] = "%s/{%s_id}/cancel" % (kind.path, kind.noun)
+        return Response(200, _encode(urls))
+
+    async def _health(self, request: Request, _: str) -> Response:
+        document = await health_document(
+            self._runner, self._trainings, self._version, is_trusted=self._is_authorised(request)
+        )
+        return Response(200, _encode(document))
+
+    async def _livez(self, request: Request, _: str) -> Response:
+        state = health_state(self._runner, self._trainings)
+        return Response(503 if state == "DEFUNCT" else 200, _encode({"status": state}))
+
+    async def _readyz(self, request: Request, _: str) -> Response:
+        state = health_state(self._runner, self._trainings)
+        return Response(200 if state in ("READY", "BUSY") else 503, _encode({"status": state}))
+
+    async def _metrics_page(self, request: Request, _: str) -> Response:
+        runner = self._runner
+        gauges: Dict[str, Tuple[str, float]] = {}
+        if runner is not None:
+            gauges["cog_slots"] = ("Predictions that may run at the same time.", runner.capacity)
+            gauges["cog_running"] = ("Predictions that hold a slot.", len(runner.slots))
+            gauges["cog_waiting"] = ("Predictions that wait for a slot.", len(runner.queue))
+        state = health_state(runner, self._trainings)
+        gauges["cog_ready"] = ("1 while predictions are accepted or running.", float(state in ("READY", "BUSY")))
+        return Response(200, self._metrics.text(gauges).encode(), b"text/plain; version=0.0.4; charset=utf-8")
+
+    async def _openapi(self, request: Request, _: str) -> Response:
+        if self._document is None:
+            raise Refusal(503, {"error": "OpenAPI schema not available"})
+        return Response(200, self._document_bytes)
+
+    async def _docs(self, request: Request, _: str) -> Response:
+        return Response(200, DOCS_PAGE, b"text/html; charset=utf-8")
+
+    async def _shutdown(self, request: Request, _: str) -> Response:
+        asyncio.get_running_loop().call_later(0.05, self._on_shutdown)
+        return Response(200, b"{}")
+
+    # Predictions and trainings
+
+    def _post(self, kind: _Kind) -> Handler:
+        async def post(request: Request, _: str) -> Union[Response, _EventResponse]:
+            return await self._run(request, kind, None)
+
+        return post
+
+    def _put(self, kind: _Kind) -> Handler:
+        async def put(request: Request, identity: str) -> Union[Response, _EventResponse]:
+            return await self._run(request, kind, identity)
+
+        return put
+
+    def _poll(self, kind: _Kind) -> Handler:
+        async def poll(request: Request, identity: str) -> Response:
+            prediction = self._active(kind, identity)
+            body = prediction.body() if prediction is not None else self._recent.get((kind.noun, identity))
+            if body is None:
+                raise Refusal(404, {"detail": "No %s with this id is running or has ended lately." % kind.noun})
+            return Response(200, body)
+
+        return poll
+
+    def _cancel(self, kind: _Kind) -> Handler:
+        async def cancel(request: Request, identity: str) -> Response:
+            runner = self._runner_of(kind)
+            is_found = runner is not None and runner.cancel(identity)
+            return Response(200 if is_found else 404, b"{}")
+
+        return cancel
+
+    def _runner_of(self, kind: _Kind) -> Optional[Runner]:
+        return self._trainings.runner if kind is TRAINING else self._runner
+
+    def _active(self, kind: _Kind, identity: str) -> Optional[Prediction]:
+        runner = self._runner_of(kind)
+        return runner.active.get(identity) if runner is not None else None
+
+    async def _run(self, request: Request, kind: _Kind, url_id: Optional[str]) -> Union[Response, _EventResponse]:
+        wants_events = b"text/event-stream" in request.header(b"accept")
+        body = await request.body(self._settings.max_body_bytes, self._settings.request_timeout)
+        if wants_events:
+            self._check_streaming(kind)
+        if url_id is not None:
+            running = self._active(kind, url_id)
+            if running is not None:
+                return self._subscribe(running, request) if wants_events else Response(202, running.body())
+        preferences = _preferences(request.header(b"prefer"))
+        checked = self._check(request, kind, body, url_id)
+        checked.is_async = preferences.is_async
+        prediction = self._submit(kind, checked, preferences, wants_events)
+        if wants_events:
+            return self._subscribe(prediction, request)
+        if preferences.is_async and preferences.wait_seconds is None:
+            return Response(202, prediction.body())
+        return await self._await_result(prediction, kind, request, preferences.wait_seconds)
+
+    def _check(self, request: Request, kind: _Kind, body: bytes, url_id: Optional[str]) -> PredictionRequest:
+        runner = self._runner
+        if runner is None or runner.state != "ready" or kind.component not in self._checkers:
+            self._metrics.refusal("not_ready")
+            reason = runner.why_not_ready() if runner is not None else "No model is configured."
+            raise Refusal(503, {"error": reason, "detail": reason, "status": "failed"})
+        try:
+            checked = parse_request(body, self._checkers[kind.component], url_id, kind.noun)
+        except Invalid as invalid:
+            self._metrics.refusal("invalid")
+            raise Refusal(422, {"detail": invalid.problems}) from None
+        for name, value in request.headers:
+            if name in _TRACE and len(value) <= 1024:
+                checked.trace[name.decode()] = value.decode("latin-1")
+        return checked
+
+    def _submit(
+        self, kind: _Kind, checked: PredictionRequest, preferences: Preferences, wants_events: bool
+    ) -> Prediction:
+        runner = self._runner
+        assert runner is not None
+        room = self._settings.queue_length
+        if preferences.waits:
+            room = room or WAIT_ROOM
+        try:
+            if self._active(kind, checked.id) is not None:
+                raise Busy
+            prediction = Prediction(checked)
+            if kind is PREDICTION and runner.loaded is not None and runner.loaded.is_streaming:
+                self._add_stream(prediction, wants_events)
+            if kind is TRAINING:
+                self._trainings.submit(prediction, room)
+            elif self._trainings.is_busy:
+                raise Busy
+            else:
+                runner.submit(prediction, room)
+        except Busy:
+            self._streams.pop(checked.id, None) if self._active(kind, checked.id) is None else None
+            self._metrics.refusal("busy")
+            text = "Already running a prediction" if runner.capacity == 1 else "All prediction slots are busy"
+            raise Refusal(409, {"detail": text, "error": text, "status": "failed"}) from None
+        except NotReady as error:
+            self._streams.pop(checked.id, None)
+            self._metrics.refusal("not_ready")
+            raise Refusal(503, {"error": str(error), "detail": str(error), "status": "failed"}) from None
+        return prediction
+
+    async def _await_result(
+        self, prediction: Prediction, kind: _Kind, request: Request, wait_seconds: Optional[float]
+    ) -> Response:
+        runner = self._runner_of(kind)
+        assert runner is not None
+        request.scope[DISCONNECTED] = lambda: runner.cancel(prediction.id)
+        if wait_seconds is None:
+            if not self._settings.cors_origins:
+                prediction.on_result = request.answer_now
+            return Response(200, await prediction.finished)
+        try:
+            return Response(200, await asyncio.wait_for(asyncio.shield(prediction.finished), wait_seconds))
+        except asyncio.TimeoutError:
+            request.scope.pop(DISCONNECTED, None)
+            return Response(202, prediction.body())
+
+    # Events
+
+    def _check_streaming(self, kind: _Kind) -> None:
+        if kind is TRAINING:
+            raise Refusal(406, {"error": "Training endpoints do not support streaming responses."})
+        runner = self._runner
+        if runner is not None and runner.loaded is not None and not runner.loaded.is_streaming:
+            text = "This model does not support streaming responses. Its predict method is not marked with @cog.streaming."
+            raise Refusal(406, {"error": text})
+
+    def _add_stream(self, prediction: Prediction, is_owner: bool) -> None:
+        runner = self._runner
+        assert runner is not None
+        identity = prediction.id
+        stream = EventStream(
+            self._settings.stream_history, (lambda: runner.cancel(identity)) if is_owner else None
+        )
+        prediction.observers.append(stream)
+        self._streams[identity] = stream
+
+    def _subscribe(self, prediction: Prediction, request: Request) -> Union[Response, _EventResponse]:
+        stream = next((one for one in prediction.observers if isinstance(one, EventStream)), None)
+        if stream is None:
+            raise Refusal(406, {"error": "This model does not support streaming responses."})
+        try:
+            subscription = stream.open()
+        except TooManyReaders:
+            raise Refusal(429, {"error": "Too many readers of this prediction."}) from None
+        request.scope[DISCONNECTED] = subscription.close
+        return _EventResponse(subscription)
+
+    # The interface of 2021
+
+    async def _legacy_ping(self, request: Request, _: str) -> Response:
+        return Response(200, b"PONG", b"text/plain; charset=utf-8")
+
+    async def _legacy_signature(self, request: Request, _: str) -> Response:
+        return Response(200, _encode(legacy.type_signature(self._document or {})))
+
+    async def _legacy_predict(self, request: Request, _: str) -> Response:
+        runner = self._runner
+        body = await request.body(self._settings.max_body_bytes, self._settings.request_timeout)
+        if runner is None or runner.state != "ready" or self._document is None:
+            raise Refusal(503, {"message": runner.why_not_ready() if runner is not None else "No model is configured."})
+        try:
+            fields, files = legacy.parse_form(request.header(b"content-type").decode("latin-1"), body)
+            checked = legacy.form_request(self._document, fields, files)
+        except legacy.FormError as error:
+            raise Refusal(400, {"message": str(error)}) from None
+        prediction = self._submit(PREDICTION, checked, _NO_PREFERENCES, wants_events=False)
+        request.scope[DISCONNECTED] = lambda: runner.cancel(prediction.id)
+        await prediction.finished
+        if prediction.status != "succeeded":
+            raise Refusal(500, {"message": prediction.error or "The prediction was canceled."})
+        output = legacy.last_of(msgspec.json.decode(prediction.output()), prediction.is_iterator)
+        content_type, answer = legacy.answer(output)
+        headers = [
+            (b"x-setup-time", b"%.6f" % runner.setup.seconds),
+            (b"x-run-time", b"%.6f" % (prediction.seconds or 0.0)),
+        ]
+        return Response(200, answer, content_type.encode("latin-1", "replace"), headers)
+
+
+async def _send(send: Any, response: Response, extra: Headers) -> None:
+    headers = [
+        (b"content-type", response.content_type),
+        (b"content-length", b"%d" % len(response.body)),
+        *response.headers,
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+async def _send_events(send: Any, response: _EventResponse, extra: Headers) -> None:
+    headers = [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    try:
+        await send({"type": "http.response.body", "body": b"", "more_body": True})  # the head goes out now
+        async for chunk in response.subscription.chunks():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    finally:
+        response.subscription.close()
+    await send({"type": "http.response.body", "body": b""})

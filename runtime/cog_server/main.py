@@ -1,0 +1,227 @@
+"""From settings to a running server, and to its end: sockets, signals, the order of starting and stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any, Dict, Iterator, Mapping, NoReturn, Optional, Sequence
+
+from .logs import configure_logging
+from .settings import Settings, parse_settings
+
+__all__ = ["main"]
+
+logger = logging.getLogger("cog_server")
+
+CANCEL_SECONDS = 0.7
+WEBHOOK_SECONDS = 0.7
+KEEP_ALIVE_SECONDS = 75
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Serve until a signal or /shutdown. The process ends with 0, or with 1 if it could not serve."""
+    import cog
+
+    environment = dict(os.environ)
+    configure_logging(environment)
+    settings = parse_settings(arguments, environment, cog.__version__)
+    if settings.target is None:
+        name = "train" if settings.mode == "train" else "predict"
+        _leave(1, "there is no `%s` in cog.yaml, and COG_%s_TYPE_STUB is not set" % (name, name.upper()))
+    try:
+        listener = _bind(settings.host, settings.port)
+    except OSError as error:
+        _leave(1, "cannot listen on %s port %d: %s" % (settings.host, settings.port, error))
+    code = _run(settings, listener, environment, cog.__version__)
+    _leave(code)
+
+
+def _leave(code: int, message: str = "") -> NoReturn:
+    """End at once: threads may hang in calls that never return."""
+    if message:
+        sys.stderr.write("cog.server.http: %s\n" % message)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _bundled_document(path: str) -> Optional[Dict[str, Any]]:
+    try:
+        with open(path, "rb") as file:
+            document = json.load(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        logger.warning("%s is not used: %s", path, error)
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _run(settings: Settings, listener: socket.socket, environment: Mapping[str, str], version: str) -> int:
+    from .client import Client
+    from .files import Files
+    from .metrics import Metrics
+    from .runner import Runner, Services
+    from .streams import StreamCopier
+    from .webhooks import Webhooks
+
+    client = Client(settings.allows_private_urls)
+    metrics = Metrics()
+    services = Services(
+        settings, Files(settings, client, version), Webhooks(settings, client, metrics, version), metrics, StreamCopier()
+    )
+    assert settings.target is not None
+    runner = Runner(services, settings.mode, settings.target, environment)
+    runner.spawn()  # the model loads while the rest of the server does
+    import uvloop
+
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop.run_until_complete(_Life(settings, services, runner, environment, version).run(listener, client))
+
+
+class _Life:
+    """One server from start to end."""
+
+    def __init__(
+        self, settings: Settings, services: Any, runner: Any, environment: Mapping[str, str], version: str
+    ) -> None:
+        self._settings = settings
+        self._services = services
+        self._runner = runner
+        self._environment = environment
+        self._version = version
+
+    async def run(self, listener: socket.socket, client: Any) -> int:
+        """The exit status."""
+        self._stopping = asyncio.Event()
+        self._trainings = self._make_trainings()
+        self._app = self._make_app()
+        server = self._make_server()
+        self._watch_signals()
+        await self._runner.attach()
+        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+        waiting = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        has_failed = self._runner.state in ("setup_failed", "defunct")
+        await self._stop()
+        await self._services.webhooks.close(WEBHOOK_SECONDS)
+        await asyncio.wait([serving], timeout=0.7)
+        await client.close()
+        self._services.streams.close(0.3)
+        return 1 if has_failed and not self._settings.awaits_explicit_shutdown else 0
+
+    def _make_trainings(self) -> Any:
+        from .runner import Runner
+        from .trainings import Trainings
+
+        settings = self._settings
+        if settings.mode == "train":
+            trainings = Trainings(None, settings.training_idle)
+            trainings.runner = self._runner
+            self._runner.on_finished = lambda prediction: self._app.remember(prediction, "training")
+            return trainings
+        target = settings.train_target
+
+        def make_runner() -> Runner:
+            assert target is not None
+            runner = Runner(self._services, "train", target, self._environment)
+            runner.on_finished = lambda prediction: self._app.remember(prediction, "training")
+            return runner
+
+        trainings = Trainings(make_runner if target is not None else None, settings.training_idle)
+        trainings.predictions = self._runner
+        self._runner.on_finished = lambda prediction: self._app.remember(prediction, "prediction")
+        return trainings
+
+    def _make_app(self) -> Any:
+        from .app import App
+
+        settings = self._settings
+        document = _bundled_document(settings.schema_path)
+        app = App(
+            settings, self._runner, self._trainings, self._services.metrics, self._version, document, self._begin_stop
+        )
+        if settings.has_legacy_http:
+            app.offer_legacy()
+
+        def loaded(message: Any) -> None:
+            if message.openapi is not None:
+                app.set_document(message.openapi)
+            if message.is_legacy and settings.has_legacy_http is None:
+                app.offer_legacy()
+
+        self._runner.on_loaded = loaded
+        return app
+
+    def _make_server(self) -> Any:
+        import uvicorn
+
+        from .protocol import BoundedProtocol
+
+        class Server(uvicorn.Server):
+            """uvicorn, with its signals left to us."""
+
+            def install_signal_handlers(self) -> None:
+                pass
+
+            @contextlib.contextmanager
+            def capture_signals(self) -> Iterator[None]:
+                yield
+
+        BoundedProtocol.header_timeout = self._settings.request_timeout
+        config = uvicorn.Config(
+            self._app,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            backlog=2048,
+        )
+        return Server(config)
+
+    def _watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        is_patient = self._settings.awaits_explicit_shutdown
+        loop.add_signal_handler(signal.SIGTERM, (lambda: None) if is_patient else self._begin_stop)
+        loop.add_signal_handler(signal.SIGINT, self._begin_stop)
+
+    def _begin_stop(self) -> None:
+        if self._stopping.is_set():
+            self._runner.is_hurried = True  # asked twice: do not wait for predictions
+        self._stopping.set()
+
+    async def _stop(self) -> None:
+        grace = self._settings.shutdown_grace
+        runners = [self._runner]
+        if self._trainings.runner is not None and self._trainings.runner is not self._runner:
+            runners.append(self._trainings.runner)
+        await asyncio.gather(*[runner.stop(grace, CANCEL_SECONDS) for runner in runners])

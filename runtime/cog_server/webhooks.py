@@ -1,0 +1,172 @@
+"""Deliveries to a prediction's webhook: `start`, then at most one update per interval, then `completed`.
+
+Bodies are cumulative, so an update that falls into the interval is not lost: the next one carries it, and the last state
+is always sent. One task per prediction keeps the order. Only `completed` is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Optional, Set
+
+from msgspec import Raw
+
+from .client import Client, Reach, reason_of
+from .metrics import Metrics
+from .predictions import Observer, Prediction
+from .settings import Settings
+
+__all__ = ["Webhooks"]
+
+logger = logging.getLogger("cog_server.webhooks")
+
+RETRIES = 12
+FIRST_DELAY, LONGEST_DELAY = 0.1, 102.4
+RETRY_STATUSES = (429, 500, 502, 503, 504)
+TIMEOUT_SECONDS = 30
+
+
+class Webhooks:
+    """All deliveries of a server."""
+
+    def __init__(self, settings: Settings, client: Client, metrics: Metrics, version: str) -> None:
+        self._client = client
+        self._metrics = metrics
+        self.interval = settings.webhook_interval
+        self._headers = {"Content-Type": "application/json", "User-Agent": "cog-worker/" + version}
+        if settings.webhook_token:
+            self._headers["Authorization"] = "Bearer " + settings.webhook_token
+        self._tasks: "Set[asyncio.Task[None]]" = set()
+
+    def watch(self, prediction: Prediction) -> None:
+        """Report `prediction` to its webhook, if it has one."""
+        if prediction.request.webhook:
+            delivery = _Delivery(self, prediction)
+            prediction.observers.append(delivery)
+            task = asyncio.ensure_future(delivery.run())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self, timeout_seconds: float) -> None:
+        """Finish what is open, within a time; then stop."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=timeout_seconds)
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def post(self, prediction: Prediction, body: bytes) -> Optional[int]:
+        """The status of one try, or None if there was no answer."""
+        await self._client.prepare()
+        import aiohttp
+
+        url = prediction.request.webhook or ""
+        headers = {**self._headers, **prediction.request.trace}
+        try:
+            async with self._client.request(
+                Reach.CALLBACK,
+                "POST",
+                url,
+                data=body,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+            ) as response:
+                status: int = response.status
+                if status >= 300:
+                    logger.warning("the webhook of prediction %s answered %d", prediction.id, status)
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as error:
+            logger.warning("the webhook of prediction %s cannot be reached: %s", prediction.id, reason_of(error))
+            self._metrics.webhook("error")
+            return None
+        self._metrics.webhook("sent" if status < 300 else "refused")
+        return status
+
+
+class _Delivery(Observer):
+    def __init__(self, webhooks: Webhooks, prediction: Prediction) -> None:
+        self._webhooks = webhooks
+        self._prediction = prediction
+        self._events = set(prediction.request.webhook_events)
+        self._wake = asyncio.Event()
+        self._start: Optional[bytes] = None
+        self._snapshot: Optional[bytes] = None
+        self._is_dirty = False
+        self._is_final = False
+        self._sent_at = float("-inf")
+
+    def started(self, prediction: Prediction) -> None:
+        if "start" in self._events:
+            self._start = prediction.body(has_unset=False)
+            self._wake.set()
+
+    def output(self, prediction: Prediction, index: int, chunk: Raw) -> None:
+        self._update("output")
+
+    def logged(self, prediction: Prediction, source: str, text: str) -> None:
+        self._update("logs")
+
+    def completed(self, prediction: Prediction) -> None:
+        self._is_final = True
+        self._wake.set()
+
+    def _update(self, event: str) -> None:
+        if event not in self._events:
+            return
+        if not self._is_dirty and self._start is None and self._wait() <= 0:
+            # Due at once: keep this state, which may be gone when the task runs (a value that is returned).
+            self._snapshot = self._prediction.body(has_unset=False)
+            self._sent_at = asyncio.get_running_loop().time()
+        else:
+            self._is_dirty = True
+        self._wake.set()
+
+    def _wait(self) -> float:
+        return self._sent_at + self._webhooks.interval - asyncio.get_running_loop().time()
+
+    async def run(self) -> None:
+        """Deliver until the prediction is over and told."""
+        while not (self._is_final and self._start is None and self._snapshot is None):
+            if self._start is not None:
+                body, self._start = self._start, None
+                await self._send(body)
+            elif self._snapshot is not None:
+                body, self._snapshot = self._snapshot, None
+                await self._send(body)
+            elif self._is_dirty and self._wait() <= 0:
+                await self._send_latest()
+            else:
+                await self._sleep(self._wait() if self._is_dirty else None)
+        if "completed" in self._events:
+            await self._complete()
+        elif self._is_dirty:
+            await asyncio.sleep(max(self._wait(), 0))
+            await self._send_latest()
+
+    async def _send_latest(self) -> None:
+        self._is_dirty = False
+        await self._send(self._prediction.body(has_unset=False))
+
+    async def _send(self, body: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        self._sent_at = loop.time()
+        await self._webhooks.post(self._prediction, body)
+        self._sent_at = loop.time()
+
+    async def _sleep(self, seconds: Optional[float]) -> None:
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except asyncio.TimeoutError:
+            pass
+
+    async def _complete(self) -> None:
+        body = self._prediction.body(has_unset=False)
+        delay = FIRST_DELAY
+        for attempt in range(RETRIES + 1):
+            status = await self._webhooks.post(self._prediction, body)
+            if status is not None and status not in RETRY_STATUSES:
+                return
+            if attempt < RETRIES:
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LONGEST_DELAY)
+        logger.error("the webhook of prediction %s was given up: %d tries", self._prediction.id, RETRIES + 1)

@@ -1,0 +1,256 @@
+"""One worker process: started, listened to, signalled and buried, with everything it started itself.
+
+The control socket carries frames. Descriptors 1 and 2 are pipes that are read in steps of 64 KB and handed on as they
+are; stdin is empty. The process leads its own session, so that its children can be found when it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import subprocess
+import threading
+import uuid
+from typing import Callable, Dict, List, Mapping, Optional, Tuple
+
+from .messages import FrameReader, Message, ProtocolError, encode_frame
+
+__all__ = ["Worker", "describe_exit", "worker_command", "worker_environment"]
+
+logger = logging.getLogger("cog_server.worker")
+
+READ_BYTES = 65536
+PIPE_BYTES = 1024 * 1024
+MARK = "COGC_WORKER"
+_F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
+_SERVER_SECRETS = ("COG_API_TOKEN", "WEBHOOK_AUTH_TOKEN")
+
+
+def worker_command(python: str, mode: str, target: str, descriptor: int) -> List[str]:
+    """The command line of a worker that serves `target`."""
+    return [python, "-m", "cog.worker", "--fd", str(descriptor), "--mode", mode, "--target", target]
+
+
+def worker_environment(environment: Mapping[str, str], sdk: str, mark: str) -> Dict[str, str]:
+    """The model's environment: the container's, less the secrets that are the server's own."""
+    result = {name: value for name, value in environment.items() if name not in _SERVER_SECRETS}
+    paths = result.get("PYTHONPATH", "").split(os.pathsep) if result.get("PYTHONPATH") else []
+    if sdk not in paths:
+        result["PYTHONPATH"] = os.pathsep.join([sdk, *paths])
+    result[MARK] = mark
+    return result
+
+
+def describe_exit(code: Optional[int]) -> str:
+    """Why a worker ended, as one sentence for the user of the model."""
+    if code is None:
+        return "The model's process closed its connection to the server and was stopped."
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = "signal %d" % -code
+        cause = {
+            "SIGKILL": "It has most likely run out of memory.",
+            "SIGSEGV": "Native code has crashed, or memory is exhausted.",
+        }.get(name, "Native code may have crashed, or memory may be exhausted.")
+        return "The model's process was ended by %s (exit code %d). %s" % (name, code, cause)
+    return "The model's process ended by itself (exit code %d). It may have run out of memory." % code
+
+
+class Worker:
+    """A child process that speaks frames. The callbacks are called in the event loop, `on_gone` once and last.
+
+    `on_message(worker, message)`, `on_output(worker, source, data)` with source `stdout` or `stderr`,
+    `on_gone(worker, exit code or None)`.
+    """
+
+    def __init__(self, python: str, mode: str, target: str, sdk: str, environment: Mapping[str, str]) -> None:
+        """Start the process; nothing is read before `attach`."""
+        self.mark = uuid.uuid4().hex
+        self.exit_code: Optional[int] = None
+        self.is_gone = False
+        ours, theirs = socket.socketpair()
+        out, err = os.pipe(), os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                worker_command(python, mode, target, theirs.fileno()),
+                stdin=subprocess.DEVNULL,
+                stdout=out[1],
+                stderr=err[1],
+                env=worker_environment(environment, sdk, self.mark),
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        except OSError:
+            for descriptor in (out[0], err[0]):
+                os.close(descriptor)
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(out[1])
+            os.close(err[1])
+        self.pid = self._process.pid
+        self._socket: Optional[socket.socket] = ours
+        self._pipes: List[Tuple[int, str]] = [(out[0], "stdout"), (err[0], "stderr")]
+        self._pipe_bytes = PIPE_BYTES
+        for descriptor, _ in self._pipes:
+            os.set_blocking(descriptor, False)
+            try:
+                fcntl.fcntl(descriptor, _F_SETPIPE_SZ, PIPE_BYTES)
+            except OSError:
+                logger.debug("the pipe keeps its size")
+        self._reader = FrameReader()
+        self._transport: Optional[asyncio.Transport] = None
+        self._is_connected = True
+        self._has_exited = False
+        self._is_killed = False
+
+    async def attach(
+        self,
+        on_message: Callable[["Worker", Message], None],
+        on_output: Callable[["Worker", str, bytes], None],
+        on_gone: Callable[["Worker", Optional[int]], None],
+    ) -> None:
+        """Begin to read."""
+        self._loop = asyncio.get_running_loop()
+        self._on_message, self._on_output, self._on_gone = on_message, on_output, on_gone
+        for descriptor, source in self._pipes:
+            self._loop.add_reader(descriptor, self._read_pipe, descriptor, source)
+        assert self._socket is not None
+        self._socket.setblocking(False)
+        transport, _ = await self._loop.create_connection(lambda: _Control(self), sock=self._socket)
+        self._transport = transport
+        threading.Thread(target=self._wait, name="worker-%d" % self.pid, daemon=True).start()
+
+    def send(self, message: Dict[str, object]) -> None:
+        """Send one message; to a worker that is gone it is lost."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode_frame(message))
+
+    def drain(self) -> None:
+        """Read what the pipes hold at this moment: everything that was written before the last frame."""
+        for descriptor, source in list(self._pipes):
+            left = self._pipe_bytes
+            while left > 0:
+                count = self._read_pipe(descriptor, source)
+                if not count:
+                    break
+                left -= count
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        self.send({"type": "shutdown"})
+
+    def kill(self) -> None:
+        """End the process and all that it started, now."""
+        self._is_killed = True
+        _kill_group(self.pid)
+        _kill_marked(self.mark, self.pid)
+
+    def _read_pipe(self, descriptor: int, source: str) -> int:
+        try:
+            data = os.read(descriptor, READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError:
+            data = b""
+        if data:
+            self._on_output(self, source, data)
+        else:
+            self._close_pipe(descriptor)
+        return len(data)
+
+    def _close_pipe(self, descriptor: int) -> None:
+        for pipe in self._pipes:
+            if pipe[0] == descriptor:
+                self._pipes.remove(pipe)
+                self._loop.remove_reader(descriptor)
+                os.close(descriptor)
+                return
+
+    def _received(self, data: bytes) -> None:
+        try:
+            for message in self._reader.feed(data):
+                self._on_message(self, message)
+        except ProtocolError as error:
+            logger.error("the worker is stopped: %s", error)
+            self.kill()
+
+    def _disconnected(self) -> None:
+        self._is_connected = False
+        if self._has_exited:
+            self._finish()
+        else:
+            # A worker without its socket is lost. One that is ending needs a moment for its exit status.
+            self._loop.call_later(0.25, self._kill_unless_exited)
+
+    def _kill_unless_exited(self) -> None:
+        if not self._has_exited:
+            self.exit_code = None
+            self._is_killed = True
+            _kill_group(self.pid)
+
+    def _wait(self) -> None:
+        code = self._process.wait()
+        try:
+            self._loop.call_soon_threadsafe(self._exited, code)
+        except RuntimeError:
+            pass  # the loop has ended before the process
+
+    def _exited(self, code: int) -> None:
+        self._has_exited = True
+        lost_first = not self._is_connected and self._is_killed
+        self.exit_code = None if lost_first else code
+        _kill_group(self.pid)
+        _kill_marked(self.mark, self.pid)
+        if self._is_connected:
+            self._loop.call_later(1.0, self._finish)  # in case somebody else holds the socket
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.is_gone:
+            return
+        self.drain()
+        self.is_gone = True
+        for descriptor, _ in list(self._pipes):
+            self._close_pipe(descriptor)
+        if self._transport is not None:
+            self._transport.abort()
+        self._on_gone(self, self.exit_code)
+
+
+class _Control(asyncio.Protocol):
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.data_received = worker._received  # type: ignore[method-assign]
+
+    def connection_lost(self, error: Optional[Exception]) -> None:
+        self._worker._disconnected()
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _kill_marked(mark: str, leader: int) -> None:
+    """Kill processes that left the session (daemons): they still carry the mark in their environment."""
+    needle = ("%s=%s" % (MARK, mark)).encode()
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if not name.isdigit() or int(name) in (leader, os.getpid()):
+            continue
+        try:
+            with open("/proc/%s/environ" % name, "rb") as file:
+                if needle in file.read():
+                    os.kill(int(name), signal.SIGKILL)
+        except OSError:
+            continue

@@ -1,0 +1,102 @@
+"""The end of the server: signals, /shutdown, grace, and what clients and webhooks are told."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+
+MODEL = """
+import signal, time
+from cog import BasePredictor
+class Predictor(BasePredictor):
+    def predict(self, seconds: float = 0, stubborn: bool = False) -> str:
+        end = time.time() + seconds
+        while time.time() < end:
+            try:
+                time.sleep(max(end - time.time(), 0))
+            except BaseException:
+                if not stubborn:
+                    raise
+        return "done"
+"""
+HANGING = """
+import signal, time
+from cog import BasePredictor
+class Predictor(BasePredictor):
+    def setup(self):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+    def predict(self) -> str:
+        return ""
+"""
+
+
+def test_an_idle_server_ends_with_0(serve):
+    server = serve(MODEL)
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 3
+
+
+def test_the_running_prediction_may_end_within_the_grace(serve):
+    server = serve(MODEL)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(server.predict(seconds=1.0)))
+    thread.start()
+    server.wait_health("BUSY")
+    assert server.stop() == 0
+    thread.join()
+    assert answers[0]["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_after_the_grace_it_is_cancelled_and_the_webhook_is_told(serve, receiver, stubborn):
+    server = serve(MODEL, environment={"COGC_SHUTDOWN_GRACE_SECONDS": "0.3"})
+    inputs = {"seconds": 60, "stubborn": stubborn}
+    server.begin("last", inputs, webhook=receiver.url, webhook_events_filter=["completed"])
+    server.wait_status("last", "processing")
+    time.sleep(0.2)
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 5
+    (body,) = receiver.wait_completed()
+    assert (body["id"], body["status"]) == ("last", "canceled")
+
+
+def test_it_ends_while_setup_hangs_and_ignores_signals(serve):
+    server = serve(HANGING, states=("STARTING",))
+    time.sleep(0.5)
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 5
+
+
+def test_a_dead_webhook_receiver_does_not_hold_the_end_up(serve):
+    server = serve(MODEL)
+    server.ask("POST", "/predictions", {"input": {}, "webhook": "http://127.0.0.1:9/"})
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 5
+
+
+def test_shutdown_by_request(serve):
+    server = serve(MODEL)
+    answer = server.ask("POST", "/shutdown")
+    assert (answer.status, answer.body) == (200, b"{}")
+    assert server.process.wait(10) == 0
+
+
+def test_explicit_shutdown_ignores_sigterm(serve):
+    server = serve(MODEL, "--await-explicit-shutdown=true")
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert server.predict()["output"] == "done"
+    server.ask("POST", "/shutdown")
+    assert server.process.wait(10) == 0

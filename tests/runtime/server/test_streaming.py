@@ -1,0 +1,147 @@
+"""Server-sent events, asynchronous predictors with slots, the queue."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+
+STREAMING = """
+import time
+import cog
+from typing import Iterator
+from cog import BasePredictor, current_scope
+class Predictor(BasePredictor):
+    @cog.streaming
+    def predict(self, n: int = 3, pause: float = 0.0) -> Iterator[str]:
+        print("begin")
+        current_scope().record_metric("tokens", n)
+        for i in range(n):
+            yield "t%d" % i
+            time.sleep(pause)
+"""
+ASYNC = """
+import asyncio
+from cog import BasePredictor
+class Predictor(BasePredictor):
+    async def predict(self, name: str = "a", seconds: float = 0.0) -> str:
+        print("log of", name)
+        await asyncio.sleep(seconds)
+        print("end of", name)
+        return "hello " + name
+"""
+PLAIN = """
+import time
+from cog import BasePredictor
+class Predictor(BasePredictor):
+    def predict(self, seconds: float = 0.0) -> str:
+        time.sleep(seconds)
+        return "ok"
+"""
+
+
+def events(body: bytes) -> list[tuple[str, dict]]:
+    found = []
+    for block in body.decode().split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        if lines:
+            fields = dict(line.split(": ", 1) for line in lines)
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+EVENTS = {"Accept": "text/event-stream"}
+
+
+def test_events_come_in_order_and_end_with_the_final_object(serve):
+    server = serve(STREAMING)
+    answer = server.ask("POST", "/predictions", {"input": {"n": 3}}, EVENTS)
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    found = events(answer.body)
+    assert found[0][0] == "start"
+    assert found[0][1]["status"] == "processing"
+    assert [data for name, data in found if name == "output"] == [{"chunk": f"t{i}", "index": i} for i in range(3)]
+    assert {"name": "tokens", "value": 3, "mode": "replace"} in [data for name, data in found if name == "metric"]
+    assert "begin" in "".join(data["data"] for name, data in found if name == "log")
+    name, final = found[-1]
+    assert (name, final["status"], final["output"], final["metrics"]["tokens"]) == (
+        "completed", "succeeded", ["t0", "t1", "t2"], 3,
+    )  # fmt: skip
+    many = events(server.ask("POST", "/predictions", {"input": {"n": 5000}}, EVENTS).body)
+    assert sum(name == "output" for name, _ in many) == 5000
+
+
+def test_put_replays_the_running_prediction_and_leaving_the_owner_cancels(serve):
+    server = serve(STREAMING)
+    body = json.dumps({"input": {"n": 100, "pause": 0.05}}).encode()
+    head = b"PUT /predictions/s1 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as owner:
+        owner.sendall(head % len(body) + body)
+        server.wait_status("s1", "processing")
+        time.sleep(0.3)
+        with socket.create_connection(("127.0.0.1", server.port)) as second:
+            second.sendall(head % 0)
+            time.sleep(0.3)
+            seen = second.recv(65536)
+        assert b'{"chunk":"t0","index":0}' in seen
+        assert server.ask("GET", "/predictions/s1").json["status"] == "processing"
+    assert server.wait_status("s1", "canceled")
+
+
+def test_a_late_reader_is_told_what_it_missed(serve):
+    server = serve(STREAMING, environment={"COG_STREAM_HISTORY_CAPACITY": "2"})
+    server.begin("late", {"n": 20, "pause": 0.05})
+    time.sleep(0.5)
+    found = events(server.ask("PUT", "/predictions/late", {}, EVENTS).body)
+    assert [name for name, _ in found] == ["error"]
+    assert found[0][1]["skipped"] > 0
+
+
+def test_models_that_do_not_stream_answer_406_before_anything_runs(serve):
+    server = serve(PLAIN)
+    answer = server.ask("POST", "/predictions", {"input": {}}, EVENTS)
+    assert answer.status == 406
+    assert answer.json["error"].startswith("This model does not support streaming responses.")
+
+
+def test_sixteen_clients_use_sixteen_slots_and_logs_stay_apart(serve):
+    server = serve(ASYNC, environment={"COG_MAX_CONCURRENCY": "16"})
+    answers = {}
+
+    def ask(name: str) -> None:
+        answers[name] = server.predict(name=name, seconds=0.5)
+
+    threads = [threading.Thread(target=ask, args=(f"n{i}",)) for i in range(16)]
+    begun = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - begun < 4
+    assert len(answers) == 16
+    for name, answer in answers.items():
+        assert answer["output"] == "hello " + name
+        assert answer["logs"] == f"log of {name}\nend of {name}\n"
+
+
+def test_one_of_several_predictions_can_be_cancelled(serve):
+    server = serve(ASYNC, environment={"COG_MAX_CONCURRENCY": "2"})
+    server.begin("one", {"seconds": 30})
+    server.begin("two", {"seconds": 0.5})
+    assert server.ask("POST", "/predictions", {"input": {}}).status == 409
+    assert server.ask("POST", "/predictions/one/cancel").status == 200
+    assert server.wait_status("one", "canceled")
+    assert server.wait_status("two", "succeeded")
+
+
+def test_a_queue_lets_requests_wait_and_is_bounded(serve):
+    server = serve(PLAIN, "--queue", "2")
+    server.begin("q0", {"seconds": 0.6})
+    assert [server.begin(f"q{i}", {}).status for i in (1, 2)] == [202, 202]
+    assert server.begin("q3", {}).status == 409
+    assert server.ask("GET", "/predictions/q2").json["status"] == "starting"
+    assert server.ask("POST", "/predictions/q2/cancel").status == 200
+    assert server.ask("GET", "/predictions/q2").json["status"] == "canceled"
+    assert server.wait_status("q1", "succeeded")

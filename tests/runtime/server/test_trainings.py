@@ -1,0 +1,148 @@
+"""Trainings, beside predictions and in a mode of their own; the interface of 2021."""
+
+from __future__ import annotations
+
+import json
+import time
+
+MODEL = """
+import os, time
+from cog import BasePredictor, Input
+class Predictor(BasePredictor):
+    def predict(self, seconds: float = 0) -> int:
+        time.sleep(seconds)
+        return os.getpid()
+"""
+TRAIN = """
+import os, time
+from cog import BaseModel, Input, Path
+class TrainingOutput(BaseModel):
+    weights: Path
+    pid: int
+def train(n: int = Input(ge=1), seconds: float = 0) -> TrainingOutput:
+    time.sleep(seconds)
+    print("training", n)
+    with open("/tmp/cog-test-weights.bin", "w") as file:
+        file.write("w" * n)
+    return TrainingOutput(weights=Path("/tmp/cog-test-weights.bin"), pid=os.getpid())
+"""
+CONFIG = 'predict: "predict.py:Predictor"\ntrain: "train.py:train"\n'
+DOCUMENT = {
+    "openapi": "3.0.2",
+    "components": {
+        "schemas": {
+            "Input": {"type": "object", "properties": {"seconds": {"type": "number", "default": 0}}},
+            "TrainingInput": {
+                "type": "object",
+                "required": ["n"],
+                "properties": {"n": {"type": "integer", "minimum": 1}, "seconds": {"type": "number", "default": 0}},
+            },
+        }
+    },
+}
+
+
+def project(tmp_path):
+    folder = tmp_path / "project0"
+    (folder / ".cog").mkdir(parents=True)
+    (folder / "train.py").write_text(TRAIN)
+    (folder / ".cog/openapi_schema.json").write_text(json.dumps(DOCUMENT))
+
+
+def test_a_second_worker_trains_on_demand(serve, tmp_path, wait_until):
+    project(tmp_path)
+    server = serve(MODEL, config=CONFIG, environment={"COGC_TRAINING_IDLE_SECONDS": "0.5"})
+    assert server.ask("GET", "/openapi.json").json == DOCUMENT
+    assert server.ask("GET", "/").json["trainings_idempotent_url"] == "/trainings/{training_id}"
+    pid = server.predict()["output"]
+    answer = server.ask("POST", "/trainings", {"input": {"n": 3}}).json
+    assert answer["status"] == "succeeded", answer
+    assert answer["output"]["weights"].endswith("base64,d3d3")
+    assert answer["output"]["pid"] != pid
+    assert answer["logs"] == "training 3\n"
+    assert server.predict()["output"] == pid
+    refused = server.ask("POST", "/trainings", {"input": {"n": 0}})
+    assert refused.status == 422
+    assert (
+        server.ask("PUT", "/trainings/a", {"id": "b", "input": {"n": 1}})
+        .json["detail"][0]["msg"]
+        .startswith("training ID")
+    )
+
+    # One at a time, in both directions.
+    server.ask("PUT", "/trainings/t1", {"input": {"n": 1, "seconds": 30}}, {"Prefer": "respond-async"})
+    assert server.ask("POST", "/predictions", {"input": {}}).status == 409
+    assert server.health()["status"] == "BUSY"
+    assert server.ask("PUT", "/trainings/t1", {"input": {"n": 1}}).status == 202
+    server.wait_status("t1", "processing", kind="trainings")
+    assert server.ask("POST", "/trainings/t1/cancel").status == 200
+    assert server.wait_status("t1", "canceled", kind="trainings")
+    server.begin("p1", {"seconds": 0.5})
+    assert server.ask("POST", "/trainings", {"input": {"n": 1}}).status == 409
+    server.wait_status("p1", "succeeded")
+    trainer = answer["output"]["pid"]
+    wait_until(lambda: not is_running(trainer), 10)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_train_mode_has_no_predictions(serve, tmp_path):
+    project(tmp_path)
+    server = serve(MODEL, "--x-mode", "train", config=CONFIG)
+    assert server.ask("POST", "/predictions", {"input": {}}).status == 404
+    begun = time.monotonic()
+    answer = server.ask("POST", "/trainings", {"input": {"n": "2"}}).json
+    assert answer["status"] == "succeeded", answer
+    assert time.monotonic() - begun < 5
+
+
+LEGACY = """
+import cog
+from pathlib import Path
+class Predictor(cog.Predictor):
+    def setup(self):
+        pass
+    @cog.input("image", type=Path, help="An image")
+    @cog.input("scale", type=float, default=1.5, min=1, max=10, help="Factor")
+    def predict(self, image, scale):
+        return Path(image).read_text() + " " + Path(image).name + " " + str(scale)
+"""
+
+
+def form(**parts: tuple[str, bytes] | str) -> tuple[bytes, dict[str, str]]:
+    body = b""
+    for name, value in parts.items():
+        filename = f'; filename="{value[0]}"' if isinstance(value, tuple) else ""
+        content = value[1] if isinstance(value, tuple) else value.encode()
+        body += f'--B\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'.encode() + content + b"\r\n"
+    return body + b"--B--\r\n", {"Content-Type": "multipart/form-data; boundary=B"}
+
+
+def test_legacy_models_have_the_endpoints_of_2021(serve):
+    server = serve(LEGACY)
+    assert server.ask("GET", "/ping").body == b"PONG"
+    inputs = server.ask("GET", "/type-signature").json["inputs"]
+    assert inputs[0] == {"name": "image", "type": "Path", "help": "An image"}
+    assert inputs[1]["min"] in ("1", "1.0")
+    answer = server.ask("POST", "/predict", *form(image=("cat.txt", b"meow"), scale="2"))
+    assert answer.status == 200, answer
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.body.startswith(b"meow ")
+    assert answer.body.endswith(b" 2.0")
+    assert b"cat.txt" in answer.body
+    assert float(answer.headers["x-run-time"]) >= 0
+    for parts, message in (
+        ({}, "Missing expected argument: image"),
+        ({"image": ("a", b""), "more": "x"}, "Extraneous input keys: more"),
+        ({"image": ("a", b""), "scale": "x"}, "Could not convert scale=x to float"),
+        ({"image": ("a", b""), "scale": "0"}, "is less than the min value 1"),
+    ):
+        answer = server.ask("POST", "/predict", *form(**parts))
+        assert answer.status == 400
+        assert message in answer.json["message"]

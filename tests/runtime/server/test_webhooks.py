@@ -1,0 +1,136 @@
+"""Webhooks: which events, in which order, how often, and what a bad receiver can do (nothing)."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+MODEL = """
+import time
+from typing import Iterator
+from cog import BasePredictor
+class Predictor(BasePredictor):
+    def predict(self, n: int = 3, pause: float = 0.0, fail: bool = False) -> Iterator[str]:
+        for i in range(n):
+            print("log", i)
+            yield str(i)
+            time.sleep(pause)
+        if fail:
+            raise ValueError("no")
+"""
+ENVIRONMENT = {"WEBHOOK_AUTH_TOKEN": "token-of-the-webhook", "COG_THROTTLE_RESPONSE_INTERVAL": "0.3"}
+
+
+def send(server, receiver, events=None, headers=None, **inputs):
+    body = {"input": inputs, "webhook": receiver.url + "/hook"}
+    if events is not None:
+        body["webhook_events_filter"] = events
+    return server.ask("POST", "/predictions", body, headers)
+
+
+def test_start_comes_first_completed_last_and_bodies_grow(shared, receiver):
+    answer = send(shared, receiver, n=8, pause=0.1)
+    assert answer.json["status"] == "succeeded"
+    bodies = receiver.wait_completed()
+    assert bodies[0]["status"] == "starting"
+    assert not {"error", "version", "completed_at", "metrics"} & set(bodies[0])
+    assert bodies[-1]["output"] == [str(i) for i in range(8)]
+    assert bodies[-1]["logs"].count("\n") == 8
+    assert bodies[-1]["metrics"]["predict_time"] > 0.7
+    lengths = [len(body["output"] or []) for body in bodies]
+    assert lengths == sorted(lengths)
+    assert {body["status"] for body in bodies[1:-1]} == {"processing"}
+
+
+def test_updates_are_throttled(shared, receiver):
+    send(shared, receiver, n=50, pause=0.02)
+    receiver.wait_completed()
+    updates = receiver.requests[:-1]
+    gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(updates)]
+    assert 2 <= len(gaps) <= 6
+    assert min(gaps) > 0.2
+
+
+def test_without_completed_the_last_state_is_still_sent(shared, receiver):
+    send(shared, receiver, ["output"], n=5)
+    receiver.wait(lambda requests: requests and requests[-1].json["output"] == ["0", "1", "2", "3", "4"])
+
+
+def test_only_events_of_the_filter_are_sent(shared, receiver):
+    send(shared, receiver, ["completed", "completed"], n=3)
+    receiver.wait_completed()
+    time.sleep(0.4)
+    assert [request.json["status"] for request in receiver.requests] == ["succeeded"]
+    receiver.requests.clear()
+    send(shared, receiver, ["start"], n=3)
+    receiver.wait(lambda requests: requests)
+    time.sleep(0.4)
+    assert [request.json["status"] for request in receiver.requests] == ["starting"]
+
+
+def test_headers_carry_token_agent_and_trace(shared, receiver):
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    send(shared, receiver, headers={"traceparent": trace, "tracestate": "a=b"})
+    receiver.wait_completed()
+    for request in receiver.requests:
+        assert request.method == "POST"
+        assert request.headers["authorization"] == "Bearer token-of-the-webhook"
+        assert request.headers["user-agent"].startswith("cog-worker/")
+        assert request.headers["content-type"] == "application/json"
+        assert (request.headers["traceparent"], request.headers["tracestate"]) == (trace, "a=b")
+
+
+def test_completed_is_tried_again_and_others_are_not(shared, receiver):
+    statuses = iter([500, 503, 429, 200])
+    receiver.answer = lambda request: (next(statuses), {}, b"")
+    send(shared, receiver, ["completed"])
+    receiver.wait(lambda requests: len(requests) == 4)
+    receiver.requests.clear()
+    receiver.answer = lambda request: (500, {}, b"")
+    send(shared, receiver, ["start"])
+    time.sleep(0.5)
+    assert len(receiver.requests) == 1
+
+
+def test_a_client_error_is_not_tried_again(shared, receiver):
+    receiver.answer = lambda request: (404, {}, b"")
+    send(shared, receiver, ["completed"])
+    receiver.wait(lambda requests: requests)
+    time.sleep(0.5)
+    assert len(receiver.requests) == 1
+
+
+def test_a_dead_receiver_delays_neither_answer_nor_slot(shared):
+    for _ in range(3):
+        begun = time.monotonic()
+        body = {"input": {}, "webhook": "http://127.0.0.1:9/dead"}
+        assert shared.ask("POST", "/predictions", body).status == 200
+        assert time.monotonic() - begun < 1
+
+
+def test_a_slow_receiver_delays_neither_answer_nor_slot(shared, receiver):
+    def slow(request):
+        time.sleep(1.0)
+        return (200, {}, b"")
+
+    receiver.answer = slow
+    begun = time.monotonic()
+    for _ in range(3):
+        assert send(shared, receiver).json["status"] == "succeeded"
+    assert time.monotonic() - begun < 1
+    receiver.wait(lambda requests: [r.json["status"] for r in requests].count("succeeded") == 3)
+
+
+def test_failures_are_completed_too(shared, receiver):
+    send(shared, receiver, n=2, fail=True)
+    body = receiver.wait_completed()[-1]
+    assert (body["status"], body["error"], body["output"]) == ("failed", "no", ["0", "1"])
+    assert "Traceback" in body["logs"]
+
+
+def test_asynchronous_predictions_report_the_same_way(shared, receiver):
+    answer = shared.begin("hooked", {"n": 2}, webhook=receiver.url)
+    assert answer.json["status"] == "starting"
+    bodies = receiver.wait_completed()
+    assert bodies[0]["status"] == "starting"
+    assert {body["id"] for body in bodies} == {"hooked"}
