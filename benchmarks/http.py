@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# ruff: noqa: D102
 MODEL = """
 import os, sys, tempfile
 from typing import Iterator

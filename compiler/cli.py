@@ -28,7 +28,19 @@ COMMANDS = {
     "completion": "print a completion script for a shell",
     "version": "print the version",
 }
-_SYNONYMS = {"new": "init", "start": "init", "build": "compile", "lint": "check", "validate": "check"}
+_SYNONYMS = {"new": "init", "start": "init", "lint": "check", "validate": "check"}
+# Commands of Cog that are not here yet, and what does their work.
+_LATER = {
+    "build": "cogc compile -o Dockerfile && docker build .",
+    "debug": "cogc compile",
+    "exec": "docker run IMAGE COMMAND",
+    "login": "docker login",
+    "predict": "docker run -p 5000:5000 IMAGE, then POST to /predictions",
+    "push": "docker push",
+    "run": "docker run IMAGE COMMAND",
+    "serve": "docker run -p 5000:5000 IMAGE",
+    "train": "docker run -p 5000:5000 IMAGE, then POST to /trainings",
+}
 
 _HELP = """\
 usage: cogc COMMAND [options]
@@ -133,6 +145,10 @@ def _help(words: list[str]) -> int:
 
 
 def _unknown_command(name: str) -> int:
+    if name in _LATER:
+        message = f"there is no `cogc {name}` yet; in its place: {_LATER[name]}"
+        print(f"cogc: error: {message}\nTry `cogc --help`.", file=sys.stderr)
+        return 2
     near = _SYNONYMS.get(name) or closest(name, COMMANDS)
     suggestion = f"; did you mean `cogc {near}`?" if near else ""
     what = "option" if name.startswith("-") else "command"

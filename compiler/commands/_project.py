@@ -47,10 +47,13 @@ class Project:
         return ProjectFiles(self.root)
 
 
-def add_project_arguments(parser: argparse.ArgumentParser) -> None:
-    """FILE and --file."""
+def add_project_arguments(parser: argparse.ArgumentParser, also: str = "", meaning: str = "") -> None:
+    """FILE and --file; `also` is what else the argument may be, and `meaning` what that gives."""
     parser.add_argument(
-        "path", nargs="?", metavar="FILE", help="the configuration; `-` reads standard input (default: search upward)"
+        "path",
+        nargs="?",
+        metavar=f"{also}|FILE" if also else "FILE",
+        help=f"{meaning}the configuration; `-` reads standard input (default: search upward)",
     )
     parser.add_argument(
         "-f",

@@ -23,7 +23,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `cogc explain`."""
-    add_project_arguments(parser)
+    add_project_arguments(parser, "CODE", "a code such as COG124, or ")
     parser.add_argument("--list", action="store_true", help="list all codes")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print it")
     add_build_arguments(parser)

@@ -24,7 +24,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `cogc schema`."""
-    add_project_arguments(parser)
+    add_project_arguments(parser, "cog|ir", "a published schema, or ")
     parser.add_argument("--format", choices=("json",), default="json", help="the only format is JSON")
 
 
