@@ -50,6 +50,7 @@ def matrix_version() -> str:
     return (_folder("compatibility") / "MATRIX").read_text("utf-8").strip()
 
 
+@cache
 def runtime_files() -> tuple[tuple[str, bytes], ...]:
     """What goes into images as /opt/cogc: (path relative to the runtime folder, content), sorted by path."""
     root = _folder("runtime")

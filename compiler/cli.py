@@ -7,6 +7,7 @@ Exit codes: 0 fine, 1 the input is wrong, 2 the command line is wrong, 3 a bug o
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -80,6 +81,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; never a traceback unless --debug asks for it."""
+    if arguments is None:  # a process of our own, and a short one: collecting cycles costs a tenth of its time
+        gc.disable()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -131,10 +132,11 @@ def cache_directory() -> str | None:
     return directory if owned and os.access(directory, os.W_OK) else None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, syncs: bool = True) -> None:
     """Write a file whole: to a temporary name beside it, then renamed. Errors: OSError, nothing half-written.
 
-    A symbolic link is written through, and the permissions of a file that is there are kept.
+    `syncs=False` does not wait for the disk, for files that can be made again. A symbolic link is written
+    through, and the permissions of a file that is there are kept.
     """
     if path.is_dir():
         raise IsADirectoryError(21, "Is a directory", str(path))
@@ -149,7 +151,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if syncs:
+                os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
             os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
         os.replace(temporary, target)
@@ -173,8 +176,10 @@ def stage_files(root: Path, staging: str, files: Sequence[tuple[str, bytes]]) ->
     wanted = {directory / path: content for path, content in files}
     for path, content in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)  # left over from something else; the staging directory is ours
         if not _holds(path, content):
-            write_atomically(path, content)
+            write_atomically(path, content, syncs=False)
         _give_mode(path, 0o644)
     for path in sorted(directory.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():

@@ -137,8 +137,7 @@ def test_staging_makes_the_directory_hold_exactly_the_files(root: Path) -> None:
     assert (root / ".cog/.gitignore").read_bytes() == b"*\n"
 
 
-def test_a_directory_in_place_of_a_staged_file_is_an_error(root: Path) -> None:
-    (root / ".cog/build/c.txt").mkdir(parents=True)
-    (root / ".cog/build/c.txt/x").write_text("")
-    with pytest.raises(OSError, match="directory"):
-        stage_files(root, ".cog/build", [("c.txt", b"3")])
+def test_a_directory_in_the_place_of_a_staged_file_gives_way(tmp_path: Path) -> None:
+    (tmp_path / ".cog/build/requirements.txt/inner").mkdir(parents=True)
+    stage_files(tmp_path, ".cog/build", [("requirements.txt", b"six\n")])
+    assert (tmp_path / ".cog/build/requirements.txt").read_bytes() == b"six\n"
