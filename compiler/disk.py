@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -156,9 +157,11 @@ def write_atomically(path: Path, content: bytes, *, syncs: bool = True) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)  # not the name of a file that nobody asked for
         raise
 
 
@@ -169,25 +172,34 @@ def stage_files(root: Path, staging: str, files: Sequence[tuple[str, bytes]]) ->
     use the directory at any moment. The state directory keeps itself out of version control.
     """
     directory = root / staging
+    for place in (directory.parent, directory):
+        if place.is_symlink():  # what is behind it is not ours to sweep
+            raise OSError(errno.ELOOP, "is a symbolic link; remove it", str(place))
     directory.mkdir(parents=True, exist_ok=True)
     keep_out = directory.parent / ".gitignore"
     if not keep_out.exists():
         write_atomically(keep_out, b"*\n")
     wanted = {directory / path: content for path, content in files}
     for path, content in wanted.items():
+        for parent in reversed(path.relative_to(directory).parents[:-1]):
+            if (directory / parent).is_symlink():
+                (directory / parent).unlink()
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            path.unlink()
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)  # left over from something else; the staging directory is ours
         if not _holds(path, content):
             write_atomically(path, content, syncs=False)
         _give_mode(path, 0o644)
     for path in sorted(directory.rglob("*"), reverse=True):
-        if path.is_dir() and not path.is_symlink():
-            _give_mode(path, 0o755)
-            with contextlib.suppress(OSError):
-                path.rmdir()  # only when it is empty
-        elif path not in wanted:
-            path.unlink()
+        with contextlib.suppress(FileNotFoundError):  # another compilation of the project sweeps as well
+            if path.is_dir() and not path.is_symlink():
+                _give_mode(path, 0o755)
+                with contextlib.suppress(OSError):
+                    path.rmdir()  # only when it is empty
+            elif path not in wanted and not path.name.endswith(".tmp"):
+                path.unlink()
 
 
 def _give_mode(path: Path, mode: int) -> None:

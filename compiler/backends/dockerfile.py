@@ -61,6 +61,7 @@ def emit_dockerfile(
         "stages": [_stage_view(stage, options) for stage in build.stages],
         "files": [_file_view(path, content) for path, content in files],
         "options": options,
+        "config_file": _one_line(options.config_file),
         "staging": STAGING,
     }
     if options.template is None:
@@ -88,6 +89,7 @@ def _render_custom(
         ArithmeticError,
         AttributeError,
         LookupError,
+        MemoryError,
         OverflowError,
         RecursionError,
         TypeError,
@@ -136,7 +138,7 @@ def _stage_view(stage: Stage, options: DockerfileOptions) -> dict[str, Any]:
     return {
         "name": stage.name,
         "base": _base(stage.base),
-        "heading": f"{stage.name} · {'; '.join(told)}" if told and not options.annotate else stage.name,
+        "heading": _one_line(f"{stage.name} · {'; '.join(told)}") if told and not options.annotate else stage.name,
         "causes": [_cause(cause) for cause in stage.because] if options.annotate else [],
         "steps": [
             {"kind": type(step).__name__, "node": step, "comments": list(_comments(step, options.annotate))}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import stat
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +32,7 @@ __all__ = [
     "source_of",
 ]
 
+_MOST_BYTES = 2 * 1024 * 1024  # more than a configuration may have, so that too much is seen as too much
 FORMATS = ("text", "concise", "json", "sarif", "github")
 
 
@@ -161,7 +164,7 @@ def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, t
 def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[Diagnostic, ...]]:
     """Find and read the configuration. Errors: COG100, COG500."""
     if arguments.path == "-":
-        return Project(Path.cwd(), arguments.file, sys.stdin.buffer.read()), ()
+        return Project(Path.cwd(), arguments.file, sys.stdin.buffer.read(_MOST_BYTES)), ()
     named = Path(arguments.file)
     depth = len(named.parts) if not named.is_absolute() and ".." not in named.parts else 1  # below the project root
     if arguments.path is not None:
@@ -184,7 +187,12 @@ def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[D
         root = root.parent
     name = os.path.relpath(os.path.abspath(path), root).replace(os.sep, "/")
     try:
-        return Project(root, name, path.read_bytes()), ()
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            # A device or a pipe has no project around it: it is read like standard input.
+            with open(path, "rb") as stream:
+                return Project(Path.cwd(), "cog.yaml", stream.read(_MOST_BYTES)), ()
+        with open(path, "rb") as file:
+            return Project(root, name, file.read(_MOST_BYTES)), ()
     except OSError as error:
         return None, (report("COG500", f"{path} {describe(error)}"),)
 
@@ -209,9 +217,9 @@ def source_of(project: Project) -> tuple[Source | None, tuple[Diagnostic, ...]]:
 
 def frontend_version(text: str) -> tuple[tuple[int, int] | None, tuple[Diagnostic, ...]]:
     """A Dockerfile dialect, such as `1.4` or `1.19`, as numbers. Error: COG503."""
-    major, _, minor = text.partition(".")
-    if major == "1" and minor.isdigit() and int(minor) >= 4:
-        return (1, int(minor)), ()
+    match = re.fullmatch(r"1\.([0-9]{1,3})", text)
+    if match is not None and int(match[1]) >= 4:
+        return (1, int(match[1])), ()
     message = f"--dockerfile-frontend {text}: write a dialect from 1.4 on, such as 1.19"
     return None, (report("COG503", message),)
 

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     options, found = build_options(arguments)
     if options is None:
         show(found, None, format=arguments.format, to_stdout=arguments.format != "text")
-        return 1
+        return 2
     project, problems = load_project(arguments)
     if project is None:
         show(problems, None, format=arguments.format, to_stdout=arguments.format != "text")

@@ -90,7 +90,8 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
     if arguments.syntax and check_image_name(arguments.syntax, Span.of_file("")):
         found += (report("COG503", f"--syntax {arguments.syntax}: not a valid image name"),)
     if options is None or dialect is None or has_errors(found):
-        return _refuse(arguments, found, None)
+        _refuse(arguments, found, None)
+        return 2
     project, problems = load_project(arguments)
     if project is None:
         return _refuse(arguments, problems, None)
@@ -114,8 +115,11 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
     try:
         if stages and arguments.emit == "dockerfile" and not is_inline:
             stage_files(project.root, _staging(), compilation.staged)
-        result = _document(text, compilation, found, is_inline) if arguments.format == "json" else text
-        if arguments.output is None:
+        result = text
+        if arguments.format == "json":
+            lists = arguments.emit == "dockerfile"
+            result = _document(text, compilation, found, is_inline=is_inline, stages=lists)
+        if arguments.output in (None, "-"):
             _print(result)
         else:
             write_atomically(Path(arguments.output), result.encode())
@@ -127,7 +131,7 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
         return fail([*found, report("COG501", f"{path} {_unwritable(error)}", hint=hint)], project)
     if arguments.format == "text":
         show(found, project)
-        if arguments.output is not None:
+        if arguments.output not in (None, "-"):
             staged = arguments.emit == "dockerfile" and not is_inline
             also = f", and staged {len(compilation.staged)} files in {_staging()}" if staged else ""
             print(f"wrote {arguments.output}{also}", file=sys.stderr)
@@ -142,6 +146,8 @@ def _emit(
 
     resolved = compilation.resolved
     assert resolved is not None
+    if arguments.output is not None and (wrong := _overwritten(arguments, compilation, project)):
+        return None, (wrong,)
     if arguments.emit == "ir":
         from ..ir.text import render_ir
 
@@ -163,6 +169,20 @@ def _emit(
         annotate=arguments.annotate,
     )
     return text, found + problems
+
+
+def _overwritten(arguments: argparse.Namespace, compilation: Compilation, project: Project) -> Diagnostic | None:
+    """COG503 when the output would replace a file of the project that was read."""
+    config = compilation.config
+    assert config is not None
+    read = [project.name, ".dockerignore", *(target.file for target in (config.predict, config.train) if target)]
+    for located in (config.build.python_requirements, config.build.dockerfile_template):
+        read += [located.value] if located else []
+    output = Path(arguments.output)
+    for name in read:
+        if output.exists() and (project.root / name).exists() and output.samefile(project.root / name):
+            return report("COG503", f"--output {arguments.output} would replace {name}, which the project needs")
+    return None
 
 
 def _hidden_staging() -> Diagnostic:
@@ -203,7 +223,9 @@ def _check(path: Path, text: str, project: Project) -> int:
     return fail([report("COG502", f"{path} is out of date", hint=hint)], project)
 
 
-def _document(text: str, compilation: Compilation, found: tuple[Diagnostic, ...], is_inline: bool) -> str:
+def _document(
+    text: str, compilation: Compilation, found: tuple[Diagnostic, ...], *, is_inline: bool, stages: bool
+) -> str:
     import json
 
     from ..render.json_ import as_document
@@ -213,7 +235,7 @@ def _document(text: str, compilation: Compilation, found: tuple[Diagnostic, ...]
     resolution = resolved.resolution
     document: dict[str, Any] = {
         "output": text,
-        "staged": [] if is_inline else [f"{_staging()}/{path}" for path, _ in compilation.staged],
+        "staged": [] if is_inline or not stages else [f"{_staging()}/{path}" for path, _ in compilation.staged],
         "base_image": resolution.base_image,
         "python": resolution.python,
         "cuda": resolution.cuda,

@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     options, found = build_options(arguments)
     if options is None:
-        return fail(found, None)
+        fail(found, None)
+        return 2
     project, problems = load_project(arguments)
     if project is None:
         return fail(problems, None)

@@ -200,12 +200,24 @@ class App:
             self.set_document(document)
 
     def set_document(self, document: Dict[str, Any]) -> None:
-        """Use this OpenAPI document. The first one, which came with the image, stays."""
-        if self._document is None:
-            self._document = document
-            self._document_bytes = _encode(document)
-            for kind in (PREDICTION, TRAINING):
-                self._checkers[kind.component] = compile_inputs(document, kind.component)
+        """Use this OpenAPI document, unless there is one already that says as much.
+
+        The one that came with the image stays. A worker's own knows one target only: requests for the other are
+        refused until a document has its inputs, because unchecked inputs would also show secrets.
+        """
+        known = document.get("components", {}).get("schemas", {})
+        new = [kind for kind in (PREDICTION, TRAINING) if kind.component in known]
+        if self._document is not None and all(kind.component in self._checkers for kind in new):
+            return
+        self._document = document
+        self._document_bytes = _encode(document)
+        for kind in new:
+            self._checkers[kind.component] = compile_inputs(document, kind.component)
+
+    @property
+    def lacks_training_inputs(self) -> bool:
+        """Whether the model can be trained, but the document does not say with what."""
+        return self._has_train and TRAINING.component not in self._checkers
 
     def remember(self, prediction: Prediction, kind: str) -> None:
         """Keep the final state for those who poll, for a while."""

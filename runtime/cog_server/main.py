@@ -171,6 +171,8 @@ class _Life:
         def loaded(message: Any) -> None:
             if message.openapi is not None:
                 app.set_document(message.openapi)
+            if app.lacks_training_inputs:
+                asyncio.ensure_future(_complete_document(app, settings))
             if message.is_legacy and settings.has_legacy_http is None:
                 app.offer_legacy()
 
@@ -225,3 +227,21 @@ class _Life:
         if self._trainings.runner is not None and self._trainings.runner is not self._runner:
             runners.append(self._trainings.runner)
         await asyncio.gather(*[runner.stop(grace, CANCEL_SECONDS) for runner in runners])
+
+
+async def _complete_document(app: Any, settings: Settings) -> None:
+    """Ask the SDK for the document of both targets, for an image without one. Trainings wait for it."""
+    from .workers import worker_environment
+
+    process = await asyncio.create_subprocess_exec(
+        settings.model_python,
+        *("-m", "cog.command.openapi_schema"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        env=worker_environment(os.environ, settings.sdk, ""),
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        logger.warning("trainings are refused: their inputs are not known, because the schema could not be made")
+    else:
+        app.set_document(json.loads(output))

@@ -153,7 +153,8 @@ class TestTheCommandLineItself:
     def test_options_with_impossible_values(
         self, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert main(["compile", *words]) == 1
+        # A project without weights is no fault of the command line's form.
+        assert main(["compile", *words]) == (1 if "weights" in said else 2)
         printed = capsys.readouterr()
         assert said in printed.err
         assert printed.out == ""

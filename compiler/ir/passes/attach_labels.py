@@ -30,6 +30,11 @@ def attach_labels(build: ResolvedBuild, version: str) -> ResolvedBuild:
     return replace(build, stages=(*others, replace(last, steps=(*last.steps, *steps))))
 
 
+def _command(command: str, mounts: tuple[tuple[tuple[str, str], ...], ...]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"command": _without_credentials(command)}
+    return {**shown, "mounts": [dict(mount) for mount in mounts]} if mounts else shown
+
+
 def _without_credentials(line: str) -> str:
     """A requirement line with the user and password of its URLs masked: labels are public.
 
@@ -50,10 +55,7 @@ def config_label(build: ResolvedBuild) -> str:
         "python_version": resolution.python,
         "python_requirements": summary.python_requirements,
         "python_packages": [_without_credentials(line) for line in summary.python_packages],
-        "run": [
-            {"command": command, "mounts": [dict(mount) for mount in mounts]} if mounts else {"command": command}
-            for command, mounts in summary.commands
-        ],
+        "run": [_command(command, mounts) for command, mounts in summary.commands],
         "system_packages": list(summary.system_packages),
         "cuda": resolution.cuda,
         "cudnn": resolution.cudnn,

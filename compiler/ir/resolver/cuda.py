@@ -67,8 +67,21 @@ def _choose_build(
     if package.name != "torch":
         return release.default, ()
     if not request.is_gpu:
-        return release.build("cpu") or release.default, ()
+        return _cpu_build(package, matrix)
     return _torch_build(request, package, matrix)
+
+
+def _cpu_build(package: KnownPackage, matrix: Matrix) -> tuple[BuildVariant | None, tuple[Diagnostic, ...]]:
+    release = package.release
+    assert release is not None
+    build = release.build("cpu")
+    if build is not None or release.default.cuda is None or package.asked in ("any", "range"):
+        return build or release.default, ()
+    message = (
+        f"no CPU build of torch {release.version} is known; the build for CUDA {release.default.cuda} is installed"
+    )
+    hint = f"it is about 3 GB larger (matrix {matrix.version})"
+    return release.default, (report("COG229", message, package.requirement.origin, hint=hint),)
 
 
 def _build_of_extra(package: KnownPackage) -> BuildVariant:

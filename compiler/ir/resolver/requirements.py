@@ -11,6 +11,7 @@ from typing import Literal
 from packaging.version import Version
 
 from ...diagnostics import Diagnostic, Edit, Fix, report
+from ..matrix import BuildVariant
 from ..node import Cause
 from ..nodes import Request
 from .cuda import ChosenBuild
@@ -44,7 +45,7 @@ def rewrite_requirements(request: Request, python: str, builds: Sequence[ChosenB
     Info: COG227; warning: COG211.
     """
     options: list[tuple[str, str]] = []
-    packages: list[str] = []
+    packages: list[tuple[str, ChosenBuild | None]] = []
     found: list[Diagnostic] = []
     causes: list[Cause] = []
     chosen = {id(c.package.requirement): c for c in builds}
@@ -63,18 +64,19 @@ def rewrite_requirements(request: Request, python: str, builds: Sequence[ChosenB
             text, remark = _expand_minor_pin(known, text)
             found += [remark] if remark else []
             causes += _cause(known)
-        packages.append(text)
+        packages.append((text, known))
     found += _credentials(request)
     ours = _torch_options(request, builds, options)
-    suffixed = dict(_suffixes(builds, ours))
-    packages = [suffixed.get(text, text) for text in packages]
+    torch = next((c.build for c in builds if c.package.name == "torch"), None)
+    names_builds = torch is not None and any(name == "--find-links" for name, _ in ours)
+    texts = [_with_suffix(c, text, torch) if c and torch and names_builds else text for text, c in packages]
     installer, arguments = _installer(request, python, options)
     written = [*dict.fromkeys(options), *sorted(set(ours) - set(options))]
     if installer == "uv":
         written = [option for option in written if option[0] not in _UV_OPTIONS]
     lines = [" ".join((name, *([shlex.quote(value)] if value else []))) for name, value in written]
     return Lines(
-        requirements=(*lines, *packages) if packages else (),
+        requirements=(*lines, *texts) if texts else (),
         constraints=tuple(r.text for r in request.requirements if r.kind == "constraint"),
         installer=installer,
         installer_options=arguments,
@@ -87,7 +89,7 @@ def _credentials(request: Request) -> Iterator[Diagnostic]:
     """COG211 for each line with a password in a URL; a variable such as ${TOKEN} is none."""
     for requirement in request.requirements:
         texts = (requirement.text, *(value for _, value in requirement.options))
-        if any(re.search(r"://[^/@\s:]*:[^/@\s$][^/@\s]*@", text) for text in texts):
+        if any(re.search(r"://(?!git@)[^/@\s${]+@", text) for text in texts):
             message = "the requirement has a password in its URL, which is stored in the project and the build's files"
             hint = "mount a pip.conf or .netrc as a secret in `build.run` instead"
             yield report("COG211", message, requirement.origin, hint=hint)
@@ -101,11 +103,17 @@ def _expand_minor_pin(chosen: ChosenBuild, text: str) -> tuple[str, Diagnostic |
     version = f"=={package.release.version}"
     if written == version:
         return text, None
-    new = text.replace(written, version, 1)
+    new = _with_version(text, written, str(package.release.version))
     span = package.requirement.origin
     fix = Fix(title=f"pin {new}", edits=(Edit(span=span, replacement=new),)) if span else None
     message = f"`{text}` is read as {new}, the newest patch release"
     return new, report("COG227", message, span, hint="write all three parts to say which one", fix=fix)
+
+
+def _with_version(text: str, specifier: str, version: str) -> str:
+    """The line with another version behind its `==`, however the line is spaced."""
+    old = re.escape(specifier.lstrip("="))
+    return re.sub(rf"(={{2,3}})\s*{old}(?![\w.+])", rf"\g<1>{version}", text, count=1)
 
 
 def _cause(chosen: ChosenBuild) -> list[Cause]:
@@ -132,8 +140,10 @@ def _torch_options(
         return []
     torch = next((c for c in builds if c.package.name == "torch"), None)
     if torch is not None:
-        if any(name in _INDEX_OPTIONS for name, _ in torch.package.requirement.options):
-            return []
+        if any(name in (*_INDEX_OPTIONS, "--hash") for name, _ in torch.package.requirement.options):
+            return []  # an index of their own, or a file that only one index has
+        if not request.is_gpu and torch.package.asked in ("any", "range"):
+            return [("--extra-index-url", f"{TORCH_INDEX}/cpu/")]
         if torch.build is None and torch.package.local is not None and torch.package.release is not None:
             return [("--extra-index-url", f"{TORCH_INDEX}/{torch.package.local}/")]
         if torch.build is None or torch.build.id == "default" or torch.package.release is None:
@@ -153,25 +163,15 @@ def _index(version: Version, tag: str) -> tuple[str, str]:
     return "--find-links", f"{TORCH_INDEX}/torch_stable.html"
 
 
-def _suffixes(builds: Sequence[ChosenBuild], ours: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Before torch 1.11 one page lists all builds, so the requirement must name the build: (line, new line)."""
-    torch = next((c for c in builds if c.package.name == "torch"), None)
-    if torch is None or torch.build is None or not any(name == "--find-links" for name, _ in ours):
-        return []
-    lines = []
-    for chosen in builds:
-        package = chosen.package
-        if package.name in ("torch", "torchvision") and package.release is not None and package.local is None:
-            version = package.requirement.specifier.removeprefix("==")
-            exact = str(package.release.version)
-            if package.asked in ("pin", "minor"):
-                old = (
-                    package.requirement.text.replace(version, exact, 1)
-                    if package.asked == "minor"
-                    else package.requirement.text
-                )
-                lines.append((old, old.replace(exact, f"{exact}+{torch.build.id}", 1)))
-    return lines
+def _with_suffix(chosen: ChosenBuild, text: str, torch: BuildVariant) -> str:
+    """Before torch 1.11 one page lists all builds, so the requirement must name the build."""
+    package = chosen.package
+    if package.name not in ("torch", "torchvision") or package.release is None or package.local is not None:
+        return text
+    if package.asked not in ("pin", "minor"):
+        return text
+    exact = str(package.release.version)
+    return _with_version(text, f"=={exact}", f"{exact}+{torch.id}")
 
 
 def _installer(
