@@ -307,7 +307,8 @@ def test_what_the_page_describes_is_told_apart(code: str, project: Project) -> N
 def assert_told_apart(code: str, before: Report, after: Report) -> None:
     severity = CATALOGUE[code].severity
     assert (severity, code) in before.found
-    assert before.status == (1 if "error" in before.severities() else 0)
+    wrong = 2 if code == "COG503" else 1  # the command line, not the project
+    assert before.status == (wrong if "error" in before.severities() else 0)
     # A fix is good advice only when it leads to nothing worse than remarks.
     assert code not in {found for _, found in after.found}
     assert {severity for severity, _ in after.found - REMAINING.get(code, set())} <= {"info"}
