@@ -163,6 +163,8 @@ class Prediction:
         """Append text to the logs."""
         if self.is_terminal:
             return
+        # The pipe of the log may be read before the message that user code has started.
+        self.process()
         self._logs.append(text)
         for observer in self.observers:
             observer.logged(self, source, text)

@@ -140,3 +140,15 @@ def test_torch_without_a_pin_comes_from_the_cpu_index_when_there_is_no_gpu(line:
     resolution, _ = resolved(f"python_packages: ['{line}']")
     assert resolution is not None
     assert resolution.requirements == ("--extra-index-url https://download.pytorch.org/whl/cpu/", line)
+
+
+def test_a_pin_in_a_constraints_file_counts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "cog.yaml").write_text("build: {gpu: true, python_requirements: r.txt}\n")
+    (project / "r.txt").write_text("torch\n-c c.txt\n")
+    (project / "c.txt").write_text("torch==1.12.1\n")
+    assert main(["compile"]) == 0
+    printed = capsys.readouterr()
+    assert "COG224" not in printed.err
+    assert "python:3.10-slim" in printed.out
+    requirements = (project / ".cog/build/requirements.txt").read_text()
+    assert requirements == "--extra-index-url https://download.pytorch.org/whl/cu116/\ntorch\n"

@@ -97,7 +97,7 @@ def applies(requirement: Requirement, request: Request) -> bool:
 def _classify(requirement: Requirement, request: Request, matrix: Matrix) -> KnownPackage | None:
     assert requirement.name is not None
     every = [r for r in reversed(matrix.releases(requirement.name, request.architecture)) if not r.is_yanked]
-    pin = pinned_version(requirement)
+    pin = pinned_version(requirement) or _constrained(requirement, request)
     if pin is None:
         return _classify_range(requirement, every)
     try:
@@ -107,10 +107,20 @@ def _classify(requirement: Requirement, request: Request, matrix: Matrix) -> Kno
     public = Version(version.public)
     exact = tuple(r for r in matrix.releases(requirement.name, request.architecture) if r.version == public)
     local = local_build(pin)
-    if re.fullmatch(r"\d+\.\d+", pin):
+    if re.fullmatch(r"\d+\.\d+", pin) and pinned_version(requirement) is not None:
         minor = tuple(r for r in every if r.version.release[:2] == public.release[:2] and not r.version.is_prerelease)
         return KnownPackage(requirement=requirement, name=requirement.name, asked="minor", releases=minor)
     return KnownPackage(requirement=requirement, name=requirement.name, asked="pin", releases=exact, local=local)
+
+
+def _constrained(requirement: Requirement, request: Request) -> str | None:
+    """The version that a constraints file pins the package to."""
+    pins = (
+        pinned_version(line)
+        for line in request.requirements
+        if line.kind == "constraint" and line.name == requirement.name and applies(line, request)
+    )
+    return next((pin for pin in pins if pin is not None), None)
 
 
 def _classify_range(requirement: Requirement, every: list[Release]) -> KnownPackage | None:

@@ -48,7 +48,8 @@ def test_a_worker_loads_sets_up_and_predicts(worker):
     assert (done["status"], done["output"], done["error"], done["files"]) == ("succeeded", "hello a 2.0", None, [])
     assert 0 <= done["seconds"] < 5
     assert found.predict({"s": "b"})["output"] == "hello b 1.0"
-    assert found.log == "setting up\npredicting\npredicting\n"
+    log = "setting up\npredicting\npredicting\n"
+    assert found.log_with(log) == log
 
 
 def test_a_worker_ends_when_its_socket_closes(worker):
@@ -79,13 +80,14 @@ def test_a_worker_ends_when_the_server_dies_during_a_prediction(worker):
     source = """
         def predict() -> str:
             try:
+                print("inside", flush=True)
                 time.sleep(60)
             finally:
                 print("cleaned", flush=True)
         """
     found = worker(source, "predict")
     found.begin()
-    found.receive("started")
+    assert "inside" in found.log_with("inside")
     found.hang_up()
     assert found.process.wait(10) is not None
     assert "cleaned" in found.log_with("cleaned")
