@@ -509,16 +509,16 @@ class App:
             raise Refusal(406, {"error": "Training endpoints do not support streaming responses."})
         runner = self._runner
         if runner is not None and runner.loaded is not None and not runner.loaded.is_streaming:
-            text = "This model does not support streaming responses. Its predict method is not marked with @cog.streaming."
+            text = (
+                "This model does not support streaming responses. Its predict method is not marked with @cog.streaming."
+            )
             raise Refusal(406, {"error": text})
 
     def _add_stream(self, prediction: Prediction, is_owner: bool) -> None:
         runner = self._runner
         assert runner is not None
         identity = prediction.id
-        stream = EventStream(
-            self._settings.stream_history, (lambda: runner.cancel(identity)) if is_owner else None
-        )
+        stream = EventStream(self._settings.stream_history, (lambda: runner.cancel(identity)) if is_owner else None)
         prediction.observers.append(stream)
         self._streams[identity] = stream
 

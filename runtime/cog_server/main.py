@@ -90,7 +90,11 @@ def _run(settings: Settings, listener: socket.socket, environment: Mapping[str, 
     client = Client(settings.allows_private_urls)
     metrics = Metrics()
     services = Services(
-        settings, Files(settings, client, version), Webhooks(settings, client, metrics, version), metrics, StreamCopier()
+        settings,
+        Files(settings, client, version),
+        Webhooks(settings, client, metrics, version),
+        metrics,
+        StreamCopier(),
     )
     assert settings.target is not None
     runner = Runner(services, settings.mode, settings.target, environment)

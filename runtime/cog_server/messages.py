@@ -16,8 +16,21 @@ from cog.frames import INLINE_BYTES, MAX_BYTES
 from msgspec import Raw, Struct
 
 __all__ = [
-    "Done", "File", "FrameReader", "Health", "LoadFailed", "Loaded", "Log", "Message", "Metric", "Output",
-    "ProtocolError", "Ready", "SetupFailed", "Started", "encode_frame",
+    "Done",
+    "File",
+    "FrameReader",
+    "Health",
+    "LoadFailed",
+    "Loaded",
+    "Log",
+    "Message",
+    "Metric",
+    "Output",
+    "ProtocolError",
+    "Ready",
+    "SetupFailed",
+    "Started",
+    "encode_frame",
 ]
 
 _LENGTH = struct.Struct(">I")

@@ -103,8 +103,26 @@ class Prediction:
     of the event loop earlier."""
 
     __slots__ = (
-        "_body", "_chunks", "_input", "_logs", "_returned", "cancel_hooks", "completed_at", "created_at",
-        "dispatched_at", "error", "finished", "on_result", "id", "is_cancel_requested", "metrics", "observers", "request", "seconds", "started_at", "status",
+        "_body",
+        "_chunks",
+        "_input",
+        "_logs",
+        "_returned",
+        "cancel_hooks",
+        "completed_at",
+        "created_at",
+        "dispatched_at",
+        "error",
+        "finished",
+        "on_result",
+        "id",
+        "is_cancel_requested",
+        "metrics",
+        "observers",
+        "request",
+        "seconds",
+        "started_at",
+        "status",
     )
 
     def __init__(self, request: PredictionRequest) -> None:

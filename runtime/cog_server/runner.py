@@ -138,9 +138,7 @@ class Runner:
     def spawn(self) -> None:
         """Start the worker process. It may be called before there is an event loop, to save time."""
         self.setup = Setup()
-        self._decoders = {
-            source: codecs.getincrementaldecoder("utf-8")("replace") for source in ("stdout", "stderr")
-        }
+        self._decoders = {source: codecs.getincrementaldecoder("utf-8")("replace") for source in ("stdout", "stderr")}
         settings = self._settings
         try:
             self._worker = Worker(settings.model_python, self.mode, self.target, settings.sdk, self._environment)

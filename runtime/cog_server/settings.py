@@ -63,7 +63,9 @@ def _parser(version: str) -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="port to listen on; default: $PORT, else 5000")
     parser.add_argument("--threads", type=int, help="accepted for compatibility; requests need no threads here")
     parser.add_argument("--upload-url", metavar="URL", help="where output files are PUT instead of data URLs")
-    parser.add_argument("--await-explicit-shutdown", default="", metavar="BOOL", help="ignore SIGTERM; end on /shutdown")
+    parser.add_argument(
+        "--await-explicit-shutdown", default="", metavar="BOOL", help="ignore SIGTERM; end on /shutdown"
+    )
     parser.add_argument("--x-mode", choices=("predict", "train"), default="predict", help="which target to load")
     parser.add_argument("--queue", type=int, default=None, metavar="N", help="let N requests wait for a free slot")
     parser.add_argument("--model-python", required=True, help=argparse.SUPPRESS)

@@ -417,7 +417,12 @@ def compile_inputs(document: Mapping[str, Any], component: str) -> InputChecker:
         is_optional = name not in required and (not has_default or resolved.get("default") is None)
         fields.append(
             _Field(
-                name, check, name in required, is_nullable or is_optional, has_default, resolved.get("default"),
+                name,
+                check,
+                name in required,
+                is_nullable or is_optional,
+                has_default,
+                resolved.get("default"),
                 has_secret,
             )
         )
@@ -451,7 +456,9 @@ def _url_problem(field: str, value: Any, limit: int = MAX_URL) -> Optional[Probl
     if not is_good or re.search(r"[\x00-\x20\x7f]", value):
         return problem((field,), "invalid or missing URL scheme: http or https is supported", "value_error.url.scheme")
     if len(value) > limit:
-        return problem((field,), "ensure this value has at most %d characters" % limit, "value_error.any_str.max_length")
+        return problem(
+            (field,), "ensure this value has at most %d characters" % limit, "value_error.any_str.max_length"
+        )
     return None
 
 
