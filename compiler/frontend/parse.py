@@ -295,8 +295,7 @@ class _Composer:
 
     def _check_depth(self, depth: int, event: yaml.Event) -> None:
         if depth >= MAX_DEPTH:
-            message = f"the document is nested more than {MAX_DEPTH} levels deep"
-            raise _LimitReached(report("COG107", message, self._span(event)))
+            raise _LimitReached(_too_deep(self._span(event)))
 
     def _check_size(self, span: Span) -> None:
         if sum(self._sizes) > MAX_NODES:
@@ -341,6 +340,10 @@ def _number(text: str, kind: str) -> int | float | str:
         return text
 
 
+def _too_deep(span: Span) -> Diagnostic:
+    return report("COG107", f"the document is nested more than {MAX_DEPTH} levels deep", span)
+
+
 _TAB = re.compile(r"(?m)^[ ]*\t")
 
 
@@ -348,10 +351,12 @@ def _yaml_error(source: SourceFile, lines: _Lines, error: yaml.YAMLError) -> Dia
     """A diagnostic for PyYAML's complaint, with the usual causes explained."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error).strip()
+    if "nesting depth" in problem:  # libyaml's own limit, which its scanner meets before we see the first event
+        return _too_deep(_span_at(source, lines, mark))
     if mark is None:
         return report("COG101", f"invalid YAML: {problem}", _unreadable_character(source, lines))
-    line, column = lines.place(mark.index)
-    span = Span(source.name, line, column, line, column + 1)
+    span = _span_at(source, lines, mark)
+    line = span.line
     tab = next(
         (found for found in _TAB.finditer(source.text) if source.text.count("\n", 0, found.start()) < line), None
     )
@@ -365,10 +370,14 @@ def _yaml_error(source: SourceFile, lines: _Lines, error: yaml.YAMLError) -> Dia
     context, context_mark = getattr(error, "context", None), getattr(error, "context_mark", None)
     notes = []
     if context and context_mark is not None:
-        line_there, column_there = lines.place(context_mark.index)
-        where = Span(source.name, line_there, column_there, line_there, column_there + 1)
-        notes.append(Note(message=str(context), span=where))
+        notes.append(Note(message=str(context), span=_span_at(source, lines, context_mark)))
     return report("COG101", f"invalid YAML: {problem}", span, notes=notes, hint=_yaml_hint(source, line, problem))
+
+
+def _span_at(source: SourceFile, lines: _Lines, mark: Any) -> Span:
+    """The character at a mark of PyYAML's."""
+    line, column = lines.place(mark.index)
+    return Span(source.name, line, column, line, column + 1)
 
 
 def _unreadable_character(source: SourceFile, lines: _Lines) -> Span:
