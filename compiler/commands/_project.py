@@ -248,8 +248,9 @@ def show(
 
 
 def fail(diagnostics: Sequence[Diagnostic], project: Project | None, format: str = "text") -> int:
-    """Show what is wrong on standard error; the exit code of wrong input."""
-    show(diagnostics, project, format=format)
+    """Show what is wrong, on standard error or as the document asked for; the exit code of wrong input."""
+    is_document = format == "json"
+    show(diagnostics, project, format=format, with_info=is_document, to_stdout=is_document)
     return 1
 
 

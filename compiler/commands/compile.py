@@ -83,22 +83,22 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
     from ..frontend.values import check_image_name
 
     if arguments.path == "-" and arguments.check == "-":
-        return fail([report("COG503", "--check needs the name of a file")], None)
+        return fail([report("COG503", "--check needs the name of a file")], None, arguments.format)
     options, found = build_options(arguments)
     dialect, problems = frontend_version(arguments.dockerfile_frontend)
     found += problems
     if arguments.syntax and check_image_name(arguments.syntax, Span.of_file("")):
         found += (report("COG503", f"--syntax {arguments.syntax}: not a valid image name"),)
     if options is None or dialect is None or has_errors(found):
-        _refuse(arguments, found, None)
+        fail(found, None, arguments.format)
         return 2
     project, problems = load_project(arguments)
     if project is None:
-        return _refuse(arguments, problems, None)
+        return fail(problems, None, arguments.format)
     source, problems = source_of(project)
     found += problems
     if source is None:
-        return _refuse(arguments, found, project)
+        return fail(found, project, arguments.format)
 
     from ..driver import bundled_matrix, compile_project
 
@@ -107,11 +107,10 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
     text, problems = (None, ()) if has_errors(found) else _emit(arguments, compilation, project, dialect)
     found += problems
     if text is None or has_errors(found):
-        return _refuse(arguments, found, project)
+        return fail(found, project, arguments.format)
     is_inline = arguments.inline or compilation.is_staging_hidden
     if arguments.check is not None:
-        show(found, project)
-        return _check(Path(arguments.check), text, project)
+        return _check(Path(arguments.check), text, project, found, arguments.format)
     try:
         if stages and arguments.emit == "dockerfile" and not is_inline:
             stage_files(project.root, _staging(), compilation.staged)
@@ -128,7 +127,8 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
             raise
         hint = "--inline needs no staging directory" if not is_inline and arguments.output is None else None
         path = error.filename or arguments.output or "the output"
-        return fail([*found, report("COG501", f"{path} {_unwritable(error)}", hint=hint)], project)
+        unwritten = report("COG501", f"{path} {_unwritable(error)}", hint=hint)
+        return fail([*found, unwritten], project, arguments.format)
     if arguments.format == "text":
         show(found, project)
         if arguments.output not in (None, "-"):
@@ -204,23 +204,27 @@ def _ignore_lines(compilation: Compilation) -> list[str]:
     return lines
 
 
-def _check(path: Path, text: str, project: Project) -> int:
-    """Compare with a file; print a diff when it differs. Error: COG502."""
+def _check(path: Path, text: str, project: Project, found: tuple[Diagnostic, ...], format: str) -> int:
+    """Compare with a file; print a diff when it differs, or the diagnostics as JSON. Errors: COG500, COG502."""
     import difflib
 
     try:
         old = path.read_bytes().decode("utf-8", "replace")
     except OSError as error:
         hint = f"cogc compile {project.name} -o {path}" if isinstance(error, FileNotFoundError) else None
-        return fail([report("COG500", f"{path} {describe(error)}", hint=hint)], project)
+        return fail([*found, report("COG500", f"{path} {describe(error)}", hint=hint)], project, format)
     if old == text:
+        show(found, project, format=format, with_info=format == "json", to_stdout=format == "json")
         return 0
+    hint = f"cogc compile {project.name} -o {path}"
+    found += (report("COG502", f"{path} is out of date", hint=hint),)
+    if format == "json":
+        return fail(found, project, format)
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), text.splitlines(keepends=True), str(path), f"{path} (generated)"
     )
     _print("".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines))
-    hint = f"cogc compile {project.name} -o {path}"
-    return fail([report("COG502", f"{path} is out of date", hint=hint)], project)
+    return fail(found, project)
 
 
 def _document(
@@ -244,14 +248,6 @@ def _document(
         **as_document(found),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def _refuse(arguments: argparse.Namespace, found: tuple[Diagnostic, ...], project: Project | None) -> int:
-    """Errors: nothing on standard output, unless a document was asked for."""
-    if arguments.format == "json":
-        show(found, project, format="json", with_info=True, to_stdout=True)
-        return 1
-    return fail(found, project)
 
 
 def _print(text: str) -> None:

@@ -39,27 +39,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the chosen stage and give the exit code."""
+    import yaml
+
     from ..driver import bundled_matrix, compile_project
     from ..ir.document import to_document
     from ..ir.text import render_ir
 
     options, found = build_options(arguments)
     if options is None:
-        fail(found, None)
+        fail(found, None, arguments.format)
         return 2
     project, problems = load_project(arguments)
     if project is None:
-        return fail(problems, None)
+        return fail(problems, None, arguments.format)
     source, problems = source_of(project)
     found += problems
     if source is None:
-        return fail(found, project)
+        return fail(found, project, arguments.format)
     compilation = compile_project(source, options, bundled_matrix())
     found += compilation.diagnostics
     if has_errors(found):
-        return fail(found, project)
+        return fail(found, project, arguments.format)
     if arguments.stage == "config":
-        print(json.dumps(_plain(compilation.config), indent=2, ensure_ascii=False))
+        plain = _plain(compilation.config)
+        if arguments.format == "json":
+            print(json.dumps(plain, indent=2, ensure_ascii=False))
+        else:
+            print(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100), end="")
     else:
         build = compilation.build if arguments.stage == "ir" else compilation.resolved
         assert build is not None
@@ -72,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """A configuration as JSON: positions as `file:line:column`, keys that are not set left out."""
+    """A configuration as plain lists and mappings: positions as `file:line:column`, keys that are not set left out."""
     from dataclasses import fields
 
     from ..source import Span

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from ..diagnostics import has_errors
-from ._project import add_project_arguments, fail, load_project, show, source_of
+from ..diagnostics import has_errors, report
+from ._project import Project, add_project_arguments, fail, load_project, show, source_of
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
@@ -25,7 +24,12 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `cogc schema`."""
     add_project_arguments(parser, "cog|ir", "a published schema, or ")
-    parser.add_argument("--format", choices=("json",), default="json", help="the only format is JSON")
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="how to print what is wrong; the schema is always JSON",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,29 +41,27 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     project, problems = load_project(arguments)
     if project is None:
-        return fail(problems, None)
-    return _of_model(project)
+        return fail(problems, None, arguments.format)
+    return _of_model(project, arguments.format)
 
 
-def _of_model(project: object) -> int:
+def _of_model(project: Project, format: str) -> int:
     from ..driver import read_config
     from ..frontend.model_schema import model_schema
-    from ._project import Project
 
-    assert isinstance(project, Project)
     source, found = source_of(project)
     if source is None:
-        return fail(found, project)
+        return fail(found, project, format)
     config, problems = read_config(source)
     found += problems
     if config is None:
-        return fail(found, project)
+        return fail(found, project, format)
     document, problems = model_schema(config, source.files)
     found += problems
     if document is None or has_errors(found):
         if config.predict is None and config.train is None:
-            print("cogc schema: error: no predict or train reference found in cog.yaml", file=sys.stderr)
-        return fail(found, project)
+            found += (report("COG503", f"no predict or train reference found in {project.name}"),)
+        return fail(found, project, format)
     print(json.dumps(json.loads(document), indent=2, ensure_ascii=False))
     show(found, project)
     return 0

@@ -288,6 +288,19 @@ class TestProjects:
         assert main(["compile"]) in (0, 1)
         assert "Traceback" not in capsys.readouterr().err
 
+    @pytest.mark.parametrize("path", ["../r.txt", "/r.txt", "link.txt"])
+    def test_a_requirements_file_outside_the_project_is_an_error(
+        self, project: Path, path: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        outside = project.parent / "r.txt"
+        outside.write_text("pillow==11.0.0\n")
+        (project / "link.txt").symlink_to(outside)
+        (project / "cog.yaml").write_text(f"build:\n  python_requirements: {path}\n")
+        assert main(["compile"]) == 1
+        printed = capsys.readouterr()
+        assert "error[COG148]" in printed.err
+        assert printed.out == ""
+
     def test_a_wheel_behind_a_link_out_of_the_project(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (project.parent / "x-1-py3-none-any.whl").write_text("")
         (project / "x-1-py3-none-any.whl").symlink_to("../x-1-py3-none-any.whl")
@@ -430,7 +443,7 @@ class TestJson:
             ["check", "--format", "sarif"],
             ["ir", "--format", "json"],
             ["ir", "--stage", "ir", "--format", "json"],
-            ["ir", "--stage", "config"],
+            ["ir", "--stage", "config", "--format", "json"],
             ["schema", "cog"],
             ["explain", "--list", "--format", "json"],
             ["explain", "COG400", "--format", "json"],
@@ -443,15 +456,33 @@ class TestJson:
         assert json.loads(printed.out)
         assert printed.err == ""
 
-    @pytest.mark.parametrize("words", [["compile", "--format", "json"], ["check", "--format", "json"]])
-    def test_errors_are_a_document_too(
-        self, project: Path, words: list[str], capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    @pytest.mark.parametrize("command", ["compile", "check", "ir", "schema", "explain"])
+    def test_errors_are_a_document_too(self, project: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
         (project / "cog.yaml").write_text("bild: 1")
-        assert main(words) == 1
+        assert main([command, "--format", "json"]) == 1
         printed = capsys.readouterr()
         found = json.loads(printed.out)["diagnostics"]
         assert "COG120" in [diagnostic["code"] for diagnostic in found]
+        assert printed.err == ""
+
+    @pytest.mark.parametrize(
+        ("words", "code"),
+        [
+            (["compile", "nowhere.yaml"], "COG500"),
+            (["ir", "nowhere.yaml"], "COG500"),
+            (["schema", "nowhere.yaml"], "COG500"),
+            (["explain", "nowhere.yaml"], "COG500"),
+            (["compile", "--check", "nowhere"], "COG500"),
+            (["compile", "--check", "cog.yaml"], "COG502"),
+            (["compile", "-o", "nowhere/Dockerfile"], "COG501"),
+        ],
+    )
+    def test_files_that_cannot_be_used_are_a_document_too(
+        self, words: list[str], code: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([*words, "--format", "json"]) == 1
+        printed = capsys.readouterr()
+        assert code in [diagnostic["code"] for diagnostic in json.loads(printed.out)["diagnostics"]]
         assert printed.err == ""
 
     def test_the_result_of_a_compilation(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -498,6 +529,10 @@ class TestOtherCommands:
         assert main(["explain"]) == 0
         assert "# config: Python packages (cog.yaml:2)" in capsys.readouterr().out
         assert not (project / ".cog").exists()
+
+    def test_the_configuration_is_text_unless_asked_otherwise(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["ir", "--stage", "config"]) == 0
+        assert capsys.readouterr().out.startswith("file: cog.yaml\n")
 
     def test_emitted_texts(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (project / "w").mkdir()

@@ -19,7 +19,7 @@ __all__ = ["bind_requirements"]
 def bind_requirements(
     build: MappingNode, file: str, files: Files
 ) -> tuple[tuple[Requirement, ...], tuple[Diagnostic, ...]]:
-    """The lines in order; `file` is the configuration's name. Codes: COG126, COG137, COG20x."""
+    """The lines in order; `file` is the configuration's name. Codes: COG126, COG137, COG148, COG20x."""
     binder = _RequirementBinder(file, files)
     return binder.requirements(build), tuple(binder.found)
 
@@ -47,7 +47,10 @@ class _RequirementBinder:
         return self._overridden(build, tuple(lines))
 
     def _requirements_file(self, path: Located[str]) -> Iterable[Requirement]:
-        name = project_path(path.value) or path.value
+        name = project_path(path.value)
+        if name is None or self._files.kind(name) == "outside":
+            self.found.append(report("COG148", f"`{path.value}` is outside the project", path.span))
+            return ()
         try:
             text = decode_requirements(self._files.read(name))
         except FileProblem as problem:
