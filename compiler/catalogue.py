@@ -71,6 +71,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG150": Entry("concurrency-deprecated", "info", "Newer models set concurrency with a decorator."),
     "COG151": Entry("invalid-user", "error", "`build.user` is not a user name or id."),
     "COG152": Entry("system-package-form", "warning", "An item of `system_packages` is not one plain package name."),
+    "COG153": Entry("here-document", "error", "A command of `build.run` starts a here-document in its only line."),
     # COG20x: requirements
     "COG200": Entry(
         "requirements-not-found", "error", "A requirements or constraints file does not exist or cannot be read."

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, NoReturn, assert_never
 
 from jinja2 import (
     BaseLoader,
@@ -18,6 +18,7 @@ from jinja2 import (
     Template,
     TemplateError,
     TemplateNotFound,
+    TemplateRuntimeError,
     nodes,
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -61,6 +62,7 @@ def emit_dockerfile(
         "stages": [_stage_view(stage, options) for stage in build.stages],
         "files": [_file_view(path, content) for path, content in files],
         "options": options,
+        "has_platform": any(isinstance(stage.base, ImageBase) and stage.base.platform for stage in build.stages),
         "config_file": _one_line(options.config_file),
         "staging": STAGING,
     }
@@ -200,6 +202,11 @@ class _OneTemplate(BaseLoader):
         return path.read_text("utf-8"), str(path), lambda: True
 
 
+def _raise(message: object) -> NoReturn:
+    """`{{ raise("…") }}` in a template: stop with a message."""
+    raise TemplateRuntimeError(str(message))
+
+
 @cache
 def _environment(bytecode_directory: str | None) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
@@ -212,4 +219,5 @@ def _environment(bytecode_directory: str | None) -> ImmutableSandboxedEnvironmen
         bytecode_cache=FileSystemBytecodeCache(bytecode_directory) if bytecode_directory else None,
     )
     environment.filters.update(FILTERS)
+    environment.globals["raise"] = _raise
     return environment

@@ -93,10 +93,25 @@ def _mount(mount: Mount) -> str:
 
 
 def run_command(command: str) -> str:
-    """The user's command. A single backslash at the end would join the next line of the Dockerfile to it."""
+    """The user's command, so that the Dockerfile's reader takes it as it is.
+
+    A single backslash at the end would join the next line to it. A word such as the `<<2` of `$((1 <<2))` would start
+    a here-document, so that the command becomes one itself.
+    """
     while re.search(r"(^|[^\\])\\$", command):
         command = command[:-1].rstrip()
+    if any(re.match(r"\d*<<-?[^<]+$", word) for word in command.split()):
+        return f"<<'COMMAND'\n{command}\nCOMMAND"
     return command or ":"
+
+
+def account(name: str, flag: str, prefix: str) -> str:
+    """The arguments of useradd and groupadd: a name, or an id with a name made from it."""
+    return f"{flag} {name} {prefix}{name}" if is_id(name) else name
+
+
+def is_id(name: str) -> bool:
+    return name.isdigit()
 
 
 def staged(path: str, options: DockerfileOptions) -> str:
@@ -187,6 +202,7 @@ def _mounts(mounts: Sequence[Mount]) -> str:
 
 
 FILTERS = {
+    "account": account,
     "assignment": assignment,
     "copy_flags": copy_flags,
     "copy_from": copy_from,
@@ -194,6 +210,7 @@ FILTERS = {
     "env": env_value,
     "exec_form": exec_form,
     "interpreter": interpreter,
+    "is_id": is_id,
     "json": exec_form,
     "label": label_value,
     "minor": lambda version: ".".join(version.split(".")[:2]),

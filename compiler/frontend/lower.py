@@ -134,7 +134,8 @@ class _Lowering:
         if self._config.environment:
             steps.append(self._user_env())
         if self._user:
-            steps.append(UserAccount(name=self._user.partition(":")[0], because=self._user_causes()))
+            name, _, group = self._user.partition(":")
+            steps.append(UserAccount(name=name, group=group or None, because=self._user_causes()))
         steps.append(self._system_packages())
         return OpenStage(name="base", base=StageBase(stage="python"), steps=tuple(steps))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Literal
 
@@ -26,6 +27,8 @@ __all__ = [
 
 MINIMUM_PYTHON = (3, 8)
 MINIMUM_CUDA_MAJOR = 11
+# Linux takes no longer string into a new process, its name and the final zero included (MAX_ARG_STRLEN of execve(2)).
+_MAX_VARIABLE_BYTES = 128 * 1024
 
 _TARGET_EXAMPLES = {"predict": "predict.py:Predictor", "run": "run.py:Runner", "train": "train.py:train"}
 
@@ -168,6 +171,11 @@ def parse_environment_variable(text: str, span: Span) -> tuple[EnvironmentVariab
         return None, (report("COG140", message, span),)
     if "\n" in value or "\0" in value:
         return None, (report("COG140", f'environment variable "{name}" has a line break in its value', span),)
+    if len(os.fsencode(text)) >= _MAX_VARIABLE_BYTES:
+        message = (
+            f'environment variable "{name}" is longer than the {_MAX_VARIABLE_BYTES // 1024} KiB that Linux allows'
+        )
+        return None, (report("COG140", message, span, hint="keep long values in a file of the project"),)
     return EnvironmentVariable(name=name, value=value, span=span), ()
 
 

@@ -229,9 +229,10 @@ class Expose(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserAccount(Node):
-    """Make the user `name`, which may be an id, with a home directory, unless the image has it."""
+    """Make the user `name` with a home directory, and its `group`, unless the image has them. Both may be ids."""
 
     name: str
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

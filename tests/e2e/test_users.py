@@ -23,6 +23,11 @@ def named(image: Callable[..., Image]) -> Image:
     return image("named-user", _config("modeluser"), FILES)
 
 
+@pytest.fixture(scope="module")
+def grouped(image: Callable[..., Image]) -> Image:
+    return image("user-with-group", _config("modeluser:modelgroup"), FILES)
+
+
 @pytest.fixture(scope="module", params=["1234", '"1234:5678"'], ids=["uid", "uid-and-gid"])
 def numbered(request: pytest.FixtureRequest, image: Callable[..., Image]) -> Image:
     kind = "uid" if ":" not in request.param else "uid-gid"
@@ -43,6 +48,12 @@ def test_named_user(named: Image) -> None:
     assert named.output("whoami").strip() == "modeluser"
     assert named.shell("echo $HOME").strip() == "/home/modeluser"
     assert named.python(WRITE) == "fine\n"
+
+
+def test_user_with_a_group_of_its_own(grouped: Image) -> None:
+    assert grouped.config["User"] == "modeluser:modelgroup"
+    assert grouped.shell("id -gn").strip() == "modelgroup"
+    assert grouped.shell("stat -c %U:%G /src/data/words.txt").strip() == "modeluser:modelgroup"
 
 
 def test_named_user_owns_the_code(named: Image) -> None:

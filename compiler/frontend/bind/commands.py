@@ -13,14 +13,28 @@ from ..parse import MappingNode, ScalarNode
 from ..values import project_path
 from .reading import items_of, text_of
 
-__all__ = ["bind_commands"]
+__all__ = ["bind_commands", "has_here_document"]
+
+# What may stand before a `<<` that is no redirection: quoted text, escapes, arithmetic, and `<<<` of bash.
+_NO_REDIRECTION = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|\(\(.*?\)\)|<<<|\$\[[^]]*\]""")
 
 
 def bind_commands(build: MappingNode, files: Files) -> tuple[tuple[Command, ...], tuple[Diagnostic, ...]]:
-    """The commands in order, those of `pre_install` last. Codes: COG126, COG139, COG142, COG146, COG148."""
+    """The commands in order, those of `pre_install` last. Codes: COG126, COG139, COG142, COG146, COG148, COG153."""
     binder = _CommandBinder(files)
     commands = (*binder.run(build), *binder.pre_install(build))
     return commands, tuple(binder.found)
+
+
+def has_here_document(command: str) -> bool:
+    """Whether the shell would look for the lines of a here-document after this one.
+
+    >>> has_here_document("cat <<EOF > /x"), has_here_document("cat <<- 'EOF'")
+    (True, True)
+    >>> has_here_document("echo $((1 << 2)) '<<A' && cat <<< text")
+    False
+    """
+    return re.search(r"<<-?\s*[^\s<]", _NO_REDIRECTION.sub("_", command)) is not None
 
 
 class _CommandBinder:
@@ -56,6 +70,10 @@ class _CommandBinder:
             message = f"the command contains a new line after `{first}`; each command needs its own list item"
             hint = "write `>-` instead of `|` to fold lines into one, or give each command an item"
             self.found.append(report("COG139", message, node.span, hint=hint))
+        elif has_here_document(command):
+            message = "the command starts a here-document, whose lines cannot follow in one line"
+            hint = "write the text to a file of the project and copy that, or use printf '%s\\n' 'one' 'two' > FILE"
+            self.found.append(report("COG153", message, node.span, hint=hint))
         else:
             yield Command(command=command, mounts=mounts, span=node.span)
 

@@ -200,11 +200,13 @@ def choose_base(request: Request, python: str, builds: Sequence[ChosenBuild], ma
     needs = tuple(_system_needs(request, builds, matrix))
     if needs:
         return _image_for(needs, request, builds, matrix)
-    if request.use_cuda_base == "true":
+    if request.cudnn is not None or request.use_cuda_base == "true":
         cause = Cause(kind="flag", text="--use-cuda-base-image=true")
-        return _cuda_image(
-            _packaged_cuda(builds) or DEFAULT_CUDA, request.cudnn, "devel", None, (cause,), request, matrix
-        )
+        if request.cudnn is not None:
+            span = dict(request.spans).get("cudnn")
+            cause = Cause(kind="config", text=f"cudnn {request.cudnn} is asked for", span=span)
+        cuda = _packaged_cuda(builds) or _default_cuda(request.cudnn, matrix)
+        return _cuda_image(cuda, request.cudnn, "devel", None, (cause,), request, matrix)
     return _slim(python, matrix, tuple(_why_slim(builds)), cuda=_packaged_cuda(builds), cuda_from="packages")
 
 
@@ -305,6 +307,22 @@ def _newest_of_major(cuda: str, flavour: str, matrix: Matrix) -> str:
     return ".".join(newest.split(".")[:2])
 
 
+def _default_cuda(cudnn: str | None, matrix: Matrix) -> str:
+    """The default CUDA; where it has no image with the wanted cuDNN, the newest of the first major that has."""
+    default = cuda_tuple(DEFAULT_CUDA)
+    having = sorted(
+        {
+            cuda_tuple(image.cuda)
+            for image in matrix.cuda_images
+            if _has_cudnn(image, cudnn, None) and "devel" in image.flavours and cuda_tuple(image.cuda) >= default
+        }
+    )
+    if not having or default in having:
+        return DEFAULT_CUDA
+    newest = max(version for version in having if version[0] == having[0][0])
+    return ".".join(map(str, newest))
+
+
 def _packaged_cuda(builds: Sequence[ChosenBuild]) -> str | None:
     """The CUDA that Python packages bring themselves, torch first; None when none does."""
     bringing = [
@@ -328,7 +346,13 @@ def _cuda_image(
     same_major = [i for i in matrix.cuda_images if cuda_tuple(i.cuda)[0] == wanted[0] and flavour in i.flavours]
     exact = [i for i in same_major if cuda_tuple(i.cuda) == wanted and (cuda.count(".") < 2 or i.cuda == cuda)]
     majors = sorted({image.cudnn_major for image in exact})
-    if exact and cudnn is not None and request.cudnn is not None and int(cudnn.split(".")[0]) not in majors:
+    if (
+        exact
+        and request.cuda is not None
+        and cudnn is not None
+        and request.cudnn is not None
+        and int(cudnn.split(".")[0]) not in majors
+    ):
         listed = ", ".join(str(major) for major in majors)
         message = f"CUDA {cuda} is incompatible with CuDNN {cudnn}: compatible CuDNN versions are: {listed}"
         problem = report(
@@ -350,9 +374,8 @@ def _cuda_image(
             {".".join(i.cuda.split(".")[:2]) for i in matrix.cuda_images if cuda_tuple(i.cuda)[0] >= 11}, key=cuda_tuple
         )
         hint = f"images exist for CUDA {', '.join(known)}"
-        problem = report(
-            "COG223", f"no matching base image for CUDA {cuda}{with_cudnn}", dict(request.spans).get("cuda"), hint=hint
-        )
+        span = dict(request.spans).get("cuda") or (causes[0].span if causes else None)
+        problem = report("COG223", f"no matching base image for CUDA {cuda}{with_cudnn}", span, hint=hint)
         return BaseChoice(reference="", distribution=None, diagnostics=(problem,))
     image = max(fitting, key=lambda image: (Version(image.cuda), image.cudnn_major, Version(image.ubuntu)))
     return BaseChoice(

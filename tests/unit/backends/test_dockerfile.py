@@ -197,7 +197,6 @@ class TestTemplates:
         [
             "{% if %}",
             "{{ nothing }}",
-            '{% extends "other.j2" %}',
             '{% include "/etc/hostname" %}',
             "{{ 1 / 0 }}",
             "{{ ''.__class__.__mro__ }}",
@@ -209,10 +208,23 @@ class TestTemplates:
             "{{ range(10000000) | list }}",
         ],
     )
-    def test_whatever_is_wrong_with_one_is_a_finding(self, body: str) -> None:
+    def test_whatever_is_wrong_with_a_block_is_a_finding(self, body: str) -> None:
+        text, found = self.custom(f'{{% extends "{TEMPLATE_NAME}" %}}{{% block model_end %}}{body}{{% endblock %}}')
+        assert text is None
+        assert [d.code for d in found] == ["COG309"]
+        assert "does not extend" not in found[0].message
+
+    @pytest.mark.parametrize("body", ["", "FROM scratch", '{% extends "other.j2" %}', '{% include "/etc/hostname" %}'])
+    def test_a_template_extends_ours(self, body: str) -> None:
         text, found = self.custom(body)
         assert text is None
         assert [d.code for d in found] == ["COG309"]
+
+    def test_a_template_can_stop_with_a_message(self) -> None:
+        _, (found,) = self.custom(
+            f'{{% extends "{TEMPLATE_NAME}" %}}{{% block model_end %}}{{{{ raise("no GPU here") }}}}{{% endblock %}}'
+        )
+        assert "no GPU here" in found.message
 
     def test_a_syntax_error_is_on_its_line(self) -> None:
         _, (found,) = self.custom("a\n\n{% if %}")

@@ -300,6 +300,10 @@ class TestEnvironment:
     def test_a_line_break_in_a_value(self) -> None:
         assert codes('environment: ["A=b\\nc"]') == ["COG140"]
 
+    def test_a_value_longer_than_a_process_can_take(self) -> None:
+        assert codes(f"environment: [A={'x' * (128 * 1024 - 3)}]") == []
+        assert codes(f"environment: [A={'x' * (128 * 1024 - 2)}]") == ["COG140"]
+
 
 class TestTheRest:
     @pytest.mark.parametrize(

@@ -137,6 +137,8 @@ def test_commands_say_which_secrets_they_see() -> None:
 def test_a_user_gets_an_account(text: str, option: str | None, account: str | None, user: str | None) -> None:
     made = build(text, BuildOptions(user=option))
     assert [s.name for s in stage(made, "base").steps if isinstance(s, UserAccount)] == ([account] if account else [])
+    groups = [s.group for s in stage(made, "base").steps if isinstance(s, UserAccount)]
+    assert groups == ([user.partition(":")[2] or None] if user else [])
     assert [s.name for s in stage(made, "model").steps if isinstance(s, User)] == ([user] if user else [])
     (code,) = (step for step in stage(made, "model").steps if isinstance(step, SourceCode))
     assert code.owner == user
