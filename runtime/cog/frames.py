@@ -32,7 +32,8 @@ the others.
 that place of the value stands a file; the server reads it and deletes it when `delete` is true.
 
 A frame larger than INLINE_BYTES is written to a temporary file instead and announced by a frame
-`{"type": "spilled", "path": ...}`; the reader deletes the file.
+`{"type": "spilled", "path": ...}`; the reader deletes the file. Files for the other side are made in the folder that
+the environment variable COGC_SCRATCH names; the server removes it when the worker has ended.
 """
 
 import json
@@ -42,19 +43,28 @@ import struct
 import tempfile
 import threading
 
-__all__ = ["INLINE_BYTES", "MAX_BYTES", "Channel", "decode", "encode"]
+__all__ = ["INLINE_BYTES", "MAX_BYTES", "Channel", "decode", "encode", "scratch_folder"]
 
 INLINE_BYTES = 1024 * 1024
 MAX_BYTES = 4 * INLINE_BYTES
 
 _LENGTH = struct.Struct(">I")
+_SCRATCH = os.environ.get("COGC_SCRATCH")
+
+
+def scratch_folder():
+    """Where to make temporary files that the server takes over; None is the temporary directory."""
+    if _SCRATCH:
+        # Models do clean the temporary directory.
+        os.makedirs(_SCRATCH, mode=0o700, exist_ok=True)
+    return _SCRATCH or None
 
 
 def encode(message):
     """The bytes of one frame, length included. Large messages are spilled to a file."""
     body = json.dumps(message, separators=(",", ":"), allow_nan=False).encode("utf-8", "surrogatepass")
     if len(body) > INLINE_BYTES:
-        handle, path = tempfile.mkstemp(prefix="cog-frame-")
+        handle, path = tempfile.mkstemp(prefix="cog-frame-", dir=scratch_folder())
         with os.fdopen(handle, "wb") as file:
             file.write(body)
         body = json.dumps({"type": "spilled", "path": path}).encode()

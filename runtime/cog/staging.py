@@ -15,6 +15,7 @@ import tempfile
 from typing import Any, Iterable
 
 from .files import copy_to, guess_filename, mime_type
+from .frames import scratch_folder
 from .values import FoundFile
 
 __all__ = ["Stage"]
@@ -81,7 +82,9 @@ def _entry(found: FoundFile, path: str, name: str, is_own: bool) -> dict[str, An
 
 
 def _new_file(name: str) -> str:
-    handle, path = tempfile.mkstemp(prefix="cog-output-", suffix=os.path.splitext(name)[1][:50])
+    handle, path = tempfile.mkstemp(
+        prefix="cog-output-", suffix=os.path.splitext(name)[1][:50], dir=scratch_folder()
+    )
     os.close(handle)
     return path
 

@@ -9,8 +9,6 @@ import logging
 import mimetypes
 import os
 import re
-import shutil
-import tempfile
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
@@ -19,6 +17,7 @@ import msgspec
 from .client import Client, Reach, reason_of
 from .messages import File
 from .predictions import Prediction
+from .scratch import Scratch, delete_file
 from .settings import Settings
 
 __all__ = ["FileError", "Files", "safe_name"]
@@ -101,17 +100,18 @@ def _replace(value: Any, pointer: Sequence[Any], replacement: Any) -> Any:
 class Files:
     """Downloads and deliveries of one server."""
 
-    def __init__(self, settings: Settings, client: Client, version: str) -> None:
+    def __init__(self, settings: Settings, client: Client, version: str, scratch: Scratch) -> None:
         self._settings = settings
         self._client = client
         self._agent = "cog-worker/" + version
+        self._scratch = scratch
         self._folders: Dict[str, str] = {}
 
     # Inputs
 
     async def fetch_inputs(self, prediction: Prediction) -> List[Dict[str, Any]]:
         """Download all files of the input, in parallel; the `files` of a predict message. Errors: FileError."""
-        folder = tempfile.mkdtemp(prefix="cog-input-")
+        folder = self._scratch.new_folder("input-")
         self._folders[prediction.id] = folder
         gate = asyncio.Semaphore(MAX_PARALLEL)
 
@@ -139,7 +139,7 @@ class Files:
         """Delete what was downloaded."""
         folder = self._folders.pop(prediction.id, None)
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._scratch.remove(os.path.basename(folder))
 
     async def _fetch(self, url: str, place: str, given: Optional[str] = None) -> Tuple[str, str]:
         if url[:5].lower() == "data:":
@@ -214,10 +214,15 @@ class Files:
         except (KeyError, IndexError, TypeError) as error:
             raise FileError("a file of the output has no place in it: %r" % error) from None
         finally:
-            for file in files:
-                if file.delete:
-                    _delete(file.path)
+            self.discard(files)
         return msgspec.Raw(msgspec.json.encode(value))
+
+    @staticmethod
+    def discard(files: Sequence[File]) -> None:
+        """Delete temporary files of an output that were delivered, or never will be."""
+        for file in files:
+            if file.delete:
+                delete_file(file.path)
 
     async def _deliver(self, prediction: Prediction, file: File) -> str:
         prefix = prediction.request.output_file_prefix
@@ -302,10 +307,3 @@ def _without_query(url: str) -> str:
 def _data_url(path: str, mime: str) -> str:
     with open(path, "rb") as file:
         return "data:%s;base64,%s" % (mime, base64.b64encode(file.read()).decode())
-
-
-def _delete(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError as error:
-        logger.debug("the temporary file stays: %s", error)

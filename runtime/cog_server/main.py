@@ -20,7 +20,8 @@ __all__ = ["main"]
 logger = logging.getLogger("cog_server")
 
 CANCEL_SECONDS = 0.7
-WEBHOOK_SECONDS = 0.7
+# How long deliveries of webhooks may take after the last prediction: what is left of the grace, within these bounds.
+LEAST_WEBHOOK_SECONDS, MOST_WEBHOOK_SECONDS = 0.8, 3.0
 KEEP_ALIVE_SECONDS = 75
 
 
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str]) -> NoReturn:
     """Serve until a signal or /shutdown. The process ends with 0, or with 1 if it could not serve."""
     import cog
 
+    # Until the event loop has its own handlers there is nothing to wait for: a worker ends with its socket.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     environment = dict(os.environ)
     configure_logging(environment)
     settings = parse_settings(arguments, environment, cog.__version__)
@@ -84,14 +88,17 @@ def _run(settings: Settings, listener: socket.socket, environment: Mapping[str, 
     from .files import Files
     from .metrics import Metrics
     from .runner import Runner, Services
+    from .scratch import Scratch
     from .streams import StreamCopier
     from .webhooks import Webhooks
 
     client = Client(settings.allows_private_urls)
     metrics = Metrics()
+    scratch = Scratch()
     services = Services(
         settings,
-        Files(settings, client, version),
+        scratch,
+        Files(settings, client, version, scratch),
         Webhooks(settings, client, metrics, version),
         metrics,
         StreamCopier(),
@@ -103,7 +110,10 @@ def _run(settings: Settings, listener: socket.socket, environment: Mapping[str, 
 
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    return loop.run_until_complete(_Life(settings, services, runner, environment, version).run(listener, client))
+    try:
+        return loop.run_until_complete(_Life(settings, services, runner, environment, version).run(listener, client))
+    finally:
+        scratch.close()
 
 
 class _Life:
@@ -117,6 +127,7 @@ class _Life:
         self._runner = runner
         self._environment = environment
         self._version = version
+        self._completion: "Optional[asyncio.Future[None]]" = None
 
     async def run(self, listener: socket.socket, client: Any) -> int:
         """The exit status."""
@@ -131,8 +142,11 @@ class _Life:
         await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         has_failed = self._runner.state in ("setup_failed", "defunct")
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._settings.shutdown_grace + CANCEL_SECONDS + LEAST_WEBHOOK_SECONDS
         await self._stop()
-        await self._services.webhooks.close(WEBHOOK_SECONDS)
+        left = min(max(end - loop.time(), LEAST_WEBHOOK_SECONDS), MOST_WEBHOOK_SECONDS)
+        await self._services.webhooks.close(left)
         await asyncio.wait([serving], timeout=0.7)
         await client.close()
         self._services.streams.close(0.3)
@@ -175,8 +189,8 @@ class _Life:
         def loaded(message: Any) -> None:
             if message.openapi is not None:
                 app.set_document(message.openapi)
-            if app.lacks_training_inputs:
-                asyncio.ensure_future(_complete_document(app, settings))
+            if app.lacks_training_inputs and self._completion is None:
+                self._completion = asyncio.ensure_future(_complete_document(app, settings))
             if message.is_legacy and settings.has_legacy_http is None:
                 app.offer_legacy()
 
@@ -227,6 +241,8 @@ class _Life:
 
     async def _stop(self) -> None:
         grace = self._settings.shutdown_grace
+        if self._completion is not None:
+            self._completion.cancel()
         runners = [self._runner]
         if self._trainings.runner is not None and self._trainings.runner is not self._runner:
             runners.append(self._trainings.runner)
@@ -235,7 +251,7 @@ class _Life:
 
 async def _complete_document(app: Any, settings: Settings) -> None:
     """Ask the SDK for the document of both targets, for an image without one. Trainings wait for it."""
-    from .workers import worker_environment
+    from .workers import kill_group, worker_environment
 
     process = await asyncio.create_subprocess_exec(
         settings.model_python,
@@ -243,8 +259,12 @@ async def _complete_document(app: Any, settings: Settings) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         env=worker_environment(os.environ, settings.sdk, ""),
+        start_new_session=True,
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        kill_group(process.pid)
     if process.returncode:
         logger.warning("trainings are refused: their inputs are not known, because the schema could not be made")
     else:

@@ -126,14 +126,16 @@ _decoder = msgspec.json.Decoder(
 _encoder = msgspec.json.Encoder()
 
 
-def encode_frame(message: Dict[str, Any]) -> bytes:
-    """The bytes of one frame, length included; a large message goes through a temporary file."""
+def encode_frame(message: Dict[str, Any], folder: Optional[str] = None) -> bytes:
+    """The bytes of one frame, length included; a large message goes through a temporary file in `folder`."""
     try:
         body = _encoder.encode(message)
     except (OverflowError, UnicodeEncodeError):  # whole numbers beyond 64 bits
         body = json.dumps(message, separators=(",", ":")).encode()
     if len(body) > INLINE_BYTES:
-        handle, path = tempfile.mkstemp(prefix="cog-frame-")
+        if folder is not None:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        handle, path = tempfile.mkstemp(prefix="cog-frame-", dir=folder)
         with os.fdopen(handle, "wb") as file:
             file.write(body)
         body = _encoder.encode({"type": "spilled", "path": path})

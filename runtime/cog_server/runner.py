@@ -20,9 +20,10 @@ from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Set
 import msgspec
 
 from .files import FileError, Files
-from .messages import Done, File, Health, Loaded, LoadFailed, Log, Message, Metric, Output, Ready, SetupFailed, Started
+from .messages import Done, Health, Loaded, LoadFailed, Log, Message, Metric, Output, Ready, SetupFailed, Started
 from .metrics import Metrics
 from .predictions import Prediction, now
+from .scratch import Scratch
 from .settings import Settings
 from .streams import StreamCopier
 from .webhooks import Webhooks
@@ -47,9 +48,16 @@ class Services:
     """What runners share."""
 
     def __init__(
-        self, settings: Settings, files: Files, webhooks: Webhooks, metrics: Metrics, streams: StreamCopier
+        self,
+        settings: Settings,
+        scratch: Scratch,
+        files: Files,
+        webhooks: Webhooks,
+        metrics: Metrics,
+        streams: StreamCopier,
     ) -> None:
         self.settings = settings
+        self.scratch = scratch
         self.files = files
         self.webhooks = webhooks
         self.metrics = metrics
@@ -141,7 +149,14 @@ class Runner:
         self._decoders = {source: codecs.getincrementaldecoder("utf-8")("replace") for source in ("stdout", "stderr")}
         settings = self._settings
         try:
-            self._worker = Worker(settings.model_python, self.mode, self.target, settings.sdk, self._environment)
+            self._worker = Worker(
+                settings.model_python,
+                self.mode,
+                self.target,
+                settings.sdk,
+                self._environment,
+                self._services.scratch,
+            )
         except OSError as error:
             self._worker = None
             self.setup.logs.append("The worker cannot be started: %s\n" % error)
@@ -264,14 +279,15 @@ class Runner:
             raise NotReady("The server is shutting down.")
         if self.state != "ready" and not (waits_for_setup and self.state == "starting"):
             raise NotReady(self.why_not_ready())
-        if self.state == "ready" and not self.queue and self.has_free_slot:
-            self.active[prediction.id] = prediction
-            self._begin(prediction)
-        elif len(self.queue) < room:
-            self.active[prediction.id] = prediction
-            self.queue.append(prediction)
-        else:
+        begins = self.state == "ready" and not self.queue and self.has_free_slot
+        if not begins and len(self.queue) >= room:
             raise Busy
+        self.active[prediction.id] = prediction
+        self._services.webhooks.watch(prediction)
+        if begins:
+            self._begin(prediction)
+        else:
+            self.queue.append(prediction)
 
     def why_not_ready(self) -> str:
         """Why predictions are refused, for the client."""
@@ -305,7 +321,6 @@ class Runner:
 
     def _begin(self, prediction: Prediction) -> None:
         self.slots.add(prediction.id)
-        self._services.webhooks.watch(prediction)
         prediction.begin()
         if prediction.request.files:
             self._fetches[prediction.id] = asyncio.ensure_future(self._fetch(prediction))
@@ -368,8 +383,11 @@ class Runner:
     def _conclude(self, prediction: Prediction, status: str, **result: Any) -> None:
         """The final state; nothing of the prediction is left behind."""
         outbox = self._outboxes.pop(prediction.id, None)
-        if outbox is not None and outbox.task is not None and outbox.task is not asyncio.current_task():
-            outbox.task.cancel()
+        if outbox is not None:
+            if outbox.task is not None and outbox.task is not asyncio.current_task():
+                outbox.task.cancel()
+            for message in outbox.waiting:
+                self._services.files.discard(message.files)
         if self.active.get(prediction.id) is prediction:
             del self.active[prediction.id]
         self._services.files.forget_inputs(prediction)
@@ -460,24 +478,29 @@ class Runner:
     def _on_output_frame(self, message: Output) -> None:
         prediction = self._dispatched.get(message.id)
         if prediction is None:
+            self._services.files.discard(message.files)
             return
         outbox = self._outboxes.get(message.id)
         if outbox is None and not message.files:
             prediction.append_output(message.index, message.chunk)
         else:
-            _hold(message.files)
+            self._services.scratch.hold(message.files)
             self._post(prediction, message)
 
     def _on_done(self, message: Done) -> None:
         prediction = self._dispatched.get(message.id)
         if prediction is None:
+            self._services.files.discard(message.files)
             return
         if self._worker is not None:
             self._worker.drain()
         self._crashes = 0
         prediction.seconds = message.seconds
         is_published = message.id not in self._outboxes and not message.files
-        if is_published or _hold(message.files):
+        if not is_published and prediction.is_cancel_requested:
+            self._services.files.discard(message.files)  # nobody waits for what is still to be delivered
+            is_published = True
+        if is_published or self._services.scratch.hold(message.files):
             self._release(prediction)
         else:
             self._dispatched.pop(message.id, None)
@@ -523,6 +546,8 @@ class Runner:
                     failure = "the output files cannot be delivered: %r" % error
                 if failure is not None and not is_done:
                     self._stop_after_failure(prediction)
+            else:
+                files.discard(message.files)
             outbox.waiting.popleft()
             if is_done:
                 self._release(prediction)
@@ -548,7 +573,9 @@ class Runner:
     async def _drop(self, prediction: Prediction, outbox: _Outbox, failure: str) -> None:
         while not prediction.is_terminal:
             while outbox.waiting:
-                if isinstance(outbox.waiting.popleft(), Done):
+                message = outbox.waiting.popleft()
+                self._services.files.discard(message.files)
+                if isinstance(message, Done):
                     self._release(prediction)
                     self._conclude(prediction, "failed", error=failure)
                     return
@@ -578,24 +605,6 @@ class Runner:
     def _on_health(self, message: Health) -> None:
         if self._health is not None and not self._health.done() and message.nonce == self._nonce:
             self._health.set_result(message)
-
-
-def _hold(files: List[File]) -> bool:
-    """Move temporary files where the model does not find them again; whether all files are out of its reach."""
-    held: Dict[str, str] = {}
-    for file in files:
-        file.name = file.name or os.path.basename(file.path)
-        if not file.delete:
-            continue
-        if file.path not in held:
-            place = os.path.join(os.path.dirname(file.path), ".cog-held-%s" % os.urandom(8).hex())
-            try:
-                os.rename(file.path, place)
-            except OSError:
-                continue
-            held[file.path] = place
-        file.path = held[file.path]
-    return all(file.delete for file in files)
 
 
 def _touch(path: str) -> None:

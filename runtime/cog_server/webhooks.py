@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Optional, Set
+from typing import Any, Dict, Optional
 
 from msgspec import Raw
 
@@ -24,6 +24,7 @@ logger = logging.getLogger("cog_server.webhooks")
 RETRIES = 12
 FIRST_DELAY, LONGEST_DELAY = 0.1, 102.4
 RETRY_STATUSES = (429, 500, 502, 503, 504)
+HURRIED_DELAY = 0.2
 TIMEOUT_SECONDS = 30
 
 
@@ -37,7 +38,7 @@ class Webhooks:
         self._headers = {"Content-Type": "application/json", "User-Agent": "cog-worker/" + version}
         if settings.webhook_token:
             self._headers["Authorization"] = "Bearer " + settings.webhook_token
-        self._tasks: "Set[asyncio.Task[None]]" = set()
+        self._deliveries: "Dict[asyncio.Task[None], _Delivery]" = {}
 
     def watch(self, prediction: Prediction) -> None:
         """Report `prediction` to its webhook, if it has one."""
@@ -45,15 +46,21 @@ class Webhooks:
             delivery = _Delivery(self, prediction)
             prediction.observers.append(delivery)
             task = asyncio.ensure_future(delivery.run())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._deliveries[task] = delivery
+            task.add_done_callback(self._deliveries.pop)
 
     async def close(self, timeout_seconds: float) -> None:
-        """Finish what is open, within a time; then stop."""
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=timeout_seconds)
-        for task in list(self._tasks):
+        """Deliver what is open, the final states first and without long pauses, within a time; then stop."""
+        for delivery in self._deliveries.values():
+            delivery.hurry()
+        if self._deliveries:
+            await asyncio.wait(list(self._deliveries), timeout=timeout_seconds)
+        for task in list(self._deliveries):
             task.cancel()
+
+    async def prepare(self) -> None:
+        """Have the client ready before it is needed."""
+        await self._client.prepare()
 
     async def post(self, prediction: Prediction, body: bytes) -> Optional[int]:
         """The status of one try, or None if there was no answer."""
@@ -92,7 +99,9 @@ class _Delivery(Observer):
         self._snapshot: Optional[bytes] = None
         self._is_dirty = False
         self._is_final = False
+        self._is_hurried = False
         self._sent_at = float("-inf")
+        self._sending: "Optional[asyncio.Task[Any]]" = None
 
     def started(self, prediction: Prediction) -> None:
         if "start" in self._events:
@@ -108,6 +117,13 @@ class _Delivery(Observer):
     def completed(self, prediction: Prediction) -> None:
         self._is_final = True
         self._wake.set()
+
+    def hurry(self) -> None:
+        """The server ends: only the final state counts, and it is tried again soon."""
+        self._is_hurried = True
+        self._wake.set()
+        if self._sending is not None:
+            self._sending.cancel()
 
     def _update(self, event: str) -> None:
         if event not in self._events:
@@ -125,7 +141,8 @@ class _Delivery(Observer):
 
     async def run(self) -> None:
         """Deliver until the prediction is over and told."""
-        while not (self._is_final and self._start is None and self._snapshot is None):
+        await self._webhooks.prepare()
+        while not (self._is_final and (self._is_hurried or (self._start is None and self._snapshot is None))):
             if self._start is not None:
                 body, self._start = self._start, None
                 await self._send(body)
@@ -139,7 +156,8 @@ class _Delivery(Observer):
         if "completed" in self._events:
             await self._complete()
         elif self._is_dirty:
-            await asyncio.sleep(max(self._wait(), 0))
+            while self._wait() > 0 and not self._is_hurried:
+                await self._sleep(self._wait())
             await self._send_latest()
 
     async def _send_latest(self) -> None:
@@ -149,7 +167,12 @@ class _Delivery(Observer):
     async def _send(self, body: bytes) -> None:
         loop = asyncio.get_running_loop()
         self._sent_at = loop.time()
-        await self._webhooks.post(self._prediction, body)
+        self._sending = asyncio.ensure_future(self._webhooks.post(self._prediction, body))
+        try:
+            await asyncio.wait([self._sending])
+        finally:
+            self._sending.cancel()
+            self._sending = None
         self._sent_at = loop.time()
 
     async def _sleep(self, seconds: Optional[float]) -> None:
@@ -167,6 +190,6 @@ class _Delivery(Observer):
             if status is not None and status not in RETRY_STATUSES:
                 return
             if attempt < RETRIES:
-                await asyncio.sleep(delay)
+                await self._sleep(HURRIED_DELAY if self._is_hurried else delay)
                 delay = min(delay * 2, LONGEST_DELAY)
         logger.error("the webhook of prediction %s was given up: %d tries", self._prediction.id, RETRIES + 1)

@@ -18,14 +18,15 @@ import uuid
 from typing import Callable, Dict, List, Mapping, Optional, Tuple
 
 from .messages import FrameReader, Message, ProtocolError, encode_frame
+from .scratch import Scratch
 
-__all__ = ["Worker", "describe_exit", "worker_command", "worker_environment"]
+__all__ = ["Worker", "describe_exit", "kill_group", "worker_command", "worker_environment"]
 
 logger = logging.getLogger("cog_server.worker")
 
 READ_BYTES = 65536
 PIPE_BYTES = 1024 * 1024
-MARK = "COGC_WORKER"
+MARK, SCRATCH = "COGC_WORKER", "COGC_SCRATCH"
 _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
 _SERVER_SECRETS = ("COG_API_TOKEN", "WEBHOOK_AUTH_TOKEN")
 
@@ -35,13 +36,17 @@ def worker_command(python: str, mode: str, target: str, descriptor: int) -> List
     return [python, "-m", "cog.worker", "--fd", str(descriptor), "--mode", mode, "--target", target]
 
 
-def worker_environment(environment: Mapping[str, str], sdk: str, mark: str) -> Dict[str, str]:
-    """The model's environment: the container's, less the secrets that are the server's own."""
+def worker_environment(environment: Mapping[str, str], sdk: str, mark: str, scratch: str = "") -> Dict[str, str]:
+    """The model's environment: the container's, less the secrets that are the server's own.
+
+    `mark` tells the worker's processes from all others, `scratch` is its folder for files that the server is to read.
+    """
     result = {name: value for name, value in environment.items() if name not in _SERVER_SECRETS}
     paths = result.get("PYTHONPATH", "").split(os.pathsep) if result.get("PYTHONPATH") else []
     if sdk not in paths:
         result["PYTHONPATH"] = os.pathsep.join([sdk, *paths])
     result[MARK] = mark
+    result[SCRATCH] = scratch
     return result
 
 
@@ -69,9 +74,13 @@ class Worker:
     `on_gone(worker, exit code or None)`.
     """
 
-    def __init__(self, python: str, mode: str, target: str, sdk: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, python: str, mode: str, target: str, sdk: str, environment: Mapping[str, str], scratch: Scratch
+    ) -> None:
         """Start the process; nothing is read before `attach`."""
         self.mark = uuid.uuid4().hex
+        self._scratch = scratch
+        self._folder = scratch.path("worker-" + self.mark)
         self.exit_code: Optional[int] = None
         self.is_gone = False
         ours, theirs = socket.socketpair()
@@ -82,7 +91,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=out[1],
                 stderr=err[1],
-                env=worker_environment(environment, sdk, self.mark),
+                env=worker_environment(environment, sdk, self.mark, self._folder),
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
@@ -131,7 +140,7 @@ class Worker:
     def send(self, message: Dict[str, object]) -> None:
         """Send one message; to a worker that is gone it is lost."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(encode_frame(message))
+            self._transport.write(encode_frame(message, self._folder))
 
     def drain(self) -> None:
         """Read what the pipes hold at this moment: everything that was written before the last frame."""
@@ -150,7 +159,7 @@ class Worker:
     def kill(self) -> None:
         """End the process and all that it started, now."""
         self._is_killed = True
-        _kill_group(self.pid)
+        kill_group(self.pid)
         _kill_marked(self.mark, self.pid)
 
     def _read_pipe(self, descriptor: int, source: str) -> int:
@@ -194,7 +203,7 @@ class Worker:
         if not self._has_exited:
             self.exit_code = None
             self._is_killed = True
-            _kill_group(self.pid)
+            kill_group(self.pid)
 
     def _wait(self) -> None:
         code = self._process.wait()
@@ -207,7 +216,7 @@ class Worker:
         self._has_exited = True
         lost_first = not self._is_connected and self._is_killed
         self.exit_code = None if lost_first else code
-        _kill_group(self.pid)
+        kill_group(self.pid)
         _kill_marked(self.mark, self.pid)
         if self._is_connected:
             self._loop.call_later(1.0, self._finish)  # in case somebody else holds the socket
@@ -223,6 +232,7 @@ class Worker:
             self._close_pipe(descriptor)
         if self._transport is not None:
             self._transport.abort()
+        self._scratch.remove(os.path.basename(self._folder))
         self._on_gone(self, self.exit_code)
 
 
@@ -235,7 +245,8 @@ class _Control(asyncio.Protocol):
         self._worker._disconnected()
 
 
-def _kill_group(pid: int) -> None:
+def kill_group(pid: int) -> None:
+    """Kill a process that leads its own session, and those that are still in it."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 MODEL = """
@@ -143,3 +145,40 @@ def test_loopback_link_local_and_metadata_addresses_are_refused(serve, receiver)
     # Webhooks to the loopback address are usual; link-local ones are not sent.
     server.ask("POST", "/predictions", {"input": {}, "webhook": receiver.url, "webhook_events_filter": ["completed"]})
     receiver.wait_completed()
+
+
+SEVERAL = """
+import tempfile, time
+from typing import Iterator
+from cog import BasePredictor, Path
+class Predictor(BasePredictor):
+    def predict(self, seconds: float = 0) -> Iterator[Path]:
+        for number in range(5):
+            path = Path(tempfile.mkdtemp()) / "out.bin"
+            path.write_bytes(b"x" * 1000)
+            yield path
+        time.sleep(seconds)
+"""
+
+
+@pytest.mark.parametrize("end", ["succeed", "refuse", "cancel", "cancel after the model"])
+def test_no_output_file_stays_behind(serve, receiver, tmp_path, wait_until, end):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    server = serve(SEVERAL, "--upload-url", receiver.url, environment={"TMPDIR": str(folder)})
+    release = threading.Event()
+
+    def answer(request):
+        if end.startswith("cancel"):
+            release.wait(20)
+        return 403 if end == "refuse" else 200, {}, b""
+
+    receiver.answer = answer
+    server.begin("p", {"seconds": 60 if end == "cancel" else 0})
+    if end.startswith("cancel"):
+        receiver.wait(lambda requests: requests)
+        assert server.ask("POST", "/predictions/p/cancel").status == 200
+    server.wait_status("p", {"succeed": "succeeded", "refuse": "failed"}.get(end, "canceled"))
+    wait_until(lambda: not [path for path in folder.rglob("*") if path.is_file()], 5)
+    release.set()
+    assert server.predict()["status"] == ("failed" if end == "refuse" else "succeeded")
