@@ -111,7 +111,7 @@ CATALOGUE: dict[str, Entry] = {
         "cuda-image-refused", "warning", "Something looks for CUDA in the image, and the flags leave it out."
     ),
     # COG30x: project files and the image
-    "COG300": Entry("target-file-missing", "warning", "The file of a target does not exist."),
+    "COG300": Entry("target-file-missing", "error", "The file of a target does not exist or cannot be read."),
     "COG301": Entry(
         "staging-hidden", "warning", "The .dockerignore hides the staged files; they are written inline instead."
     ),
@@ -132,6 +132,10 @@ CATALOGUE: dict[str, Entry] = {
     "COG310": Entry("invalid-certificate", "error", "`COG_CA_CERT` does not hold a certificate."),
     "COG311": Entry("unwalkable-project", "warning", "A directory of the project cannot be read."),
     "COG312": Entry("invalid-dockerignore", "warning", "A pattern of .dockerignore is not valid and is ignored."),
+    "COG313": Entry(
+        "target-file-elsewhere", "warning", "The file of a target is not in the project; the image may have it."
+    ),
+    "COG314": Entry("target-file-hidden", "warning", "The file of a target is hidden by .dockerignore."),
     # COG4xx: the model's signature
     "COG400": Entry("target-not-found", "error", "The file has no class or function of that name."),
     "COG401": Entry("method-not-found", "error", "The class of the target has no method to call."),

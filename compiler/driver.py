@@ -20,13 +20,22 @@ from .frontend.model_schema import model_schema
 from .frontend.parse import decode, parse
 from .frontend.schema import check_schema
 from .frontend.source_entries import source_entries, source_links
+from .frontend.target_files import bringer, check_target_files
 from .frontend.weights import Weights, find_weights
 from .ir.matrix import Matrix
 from .ir.nodes import Build, ResolvedBuild, ScratchBase, Stage
 from .ir.pipeline import run
 from .source import Span
 
-__all__ = ["Compilation", "Source", "bundled_matrix", "compile_project", "read_config", "weights_build"]
+__all__ = [
+    "Compilation",
+    "Source",
+    "bundled_matrix",
+    "compile_project",
+    "read_config",
+    "read_schema",
+    "weights_build",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +114,8 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
     entries = tuple(source.files.walk())
     weights, problems = find_weights(entries, dockerignore)
     found += problems
+    brought_by = bringer(config, is_mounted=not options.with_source, has_own_base=options.base_image is not None)
+    found += check_target_files(config, source.files, entries, dockerignore, brought_by)
     schema, problems = model_schema(config, source.files)
     found += problems
     hidden = () if dockerignore.excludes(".cog/x") and dockerignore.excludes(f"{STAGING}/x") else (".cog",)
@@ -134,6 +145,18 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
         staged=staged,
         is_staging_hidden=is_hidden,
     )
+
+
+def read_schema(source: Source) -> tuple[str | None, Config | None, tuple[Diagnostic, ...]]:
+    """The OpenAPI document as compact JSON and the configuration, each None where it cannot be had."""
+    config, found = read_config(source)
+    if config is None:
+        return None, None, in_order(found)
+    dockerignore, _ = _dockerignore(source.files)
+    found += check_target_files(config, source.files, source.files.walk(), dockerignore, bringer(config))
+    document, problems = model_schema(config, source.files)
+    found = in_order((*found, *problems))
+    return (None if has_errors(found) else document), config, found
 
 
 def weights_build(build: ResolvedBuild) -> ResolvedBuild | None:

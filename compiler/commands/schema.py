@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..diagnostics import has_errors, report
+from ..diagnostics import report
 from ._project import Project, add_project_arguments, fail, load_project, show, source_of
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
@@ -46,20 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _of_model(project: Project, format: str) -> int:
-    from ..driver import read_config
-    from ..frontend.model_schema import model_schema
+    from ..driver import read_schema
 
     source, found = source_of(project)
     if source is None:
         return fail(found, project, format)
-    config, problems = read_config(source)
+    document, config, problems = read_schema(source)
     found += problems
-    if config is None:
-        return fail(found, project, format)
-    document, problems = model_schema(config, source.files)
-    found += problems
-    if document is None or has_errors(found):
-        if config.predict is None and config.train is None:
+    if document is None:
+        if config is not None and not config.targets:
             found += (report("COG503", f"no predict or train reference found in {project.name}"),)
         return fail(found, project, format)
     print(json.dumps(json.loads(document), indent=2, ensure_ascii=False))

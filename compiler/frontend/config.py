@@ -157,3 +157,8 @@ class Config:
     environment: tuple[EnvironmentVariable, ...] = ()
     model: Located[str] | None = None
     weights: tuple[ManagedWeight, ...] = ()
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets that are set, that of predictions first."""
+        return tuple(target for target in (self.predict, self.train) if target is not None)

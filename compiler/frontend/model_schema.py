@@ -17,17 +17,16 @@ __all__ = ["model_schema"]
 def model_schema(config: Config, files: Files) -> tuple[str | None, tuple[Diagnostic, ...]]:
     """Compact JSON of the document; None when there is no target, or its source does not say everything.
 
-    Codes: COG4xx, and COG141 for concurrency without an async method. A target file that does not exist was
-    reported when the configuration was read.
+    Codes: COG300 for a target file that cannot be read, COG4xx, and COG141 for concurrency without an async method.
+    A target file that is no file in the project is the business of `target_files`.
     """
     written = config.build.python_version
     python = written.value if written is not None else DEFAULT_PYTHON
     predict, found = _signature(config.predict, files, python)
     train, problems = _signature(config.train, files, python)
     found += problems
-    wanted = [target for target in (config.predict, config.train) if target is not None]
     known = [signature for signature in (predict, train) if signature is not None and signature.is_complete]
-    if not wanted or len(known) != len(wanted):
+    if not config.targets or len(known) != len(config.targets):
         return None, found
     if config.concurrency is not None and config.concurrency.max.value > 1 and predict and not predict.is_async:
         message = "concurrency.max > 1 requires an async run() or predict() method"
@@ -41,4 +40,4 @@ def _signature(target: Target | None, files: Files, python: str) -> tuple[Signat
     if target is None or files.kind(target.file) != "file":
         return None, ()
     mode: Literal["predict", "train"] = "train" if target.key == "train" else "predict"
-    return analyse_target(files, target.file, target.name, mode=mode, python_version=python)
+    return analyse_target(files, target.file, target.name, mode=mode, python_version=python, named_at=target.span)

@@ -111,16 +111,21 @@ def documented_configs() -> Iterator[tuple[str, dict[str, str]]]:
                 yield f"{name_of(page)} {number}", {"cog.yaml": text, **templates}
 
 
+def stand_ins(config: str) -> dict[str, str]:
+    """A small model for each target: pages about cog.yaml do not hold the code."""
+    targets = re.findall(r"^(predict|run|train): *\"?(\w+\.py):(\w+)", config, re.MULTILINE)
+    return {file: f"class {name}:\n    def {key}(self, a: str) -> str: ...\n" for key, file, name in targets}
+
+
 @pytest.mark.parametrize("files", [pytest.param(files, id=name) for name, files in documented_configs()])
 def test_documented_configurations_compile(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, text in files.items():
+    for name, text in {**stand_ins(files["cog.yaml"]), **files}.items():
         (tmp_path / name).write_text(text)
     assert main(["compile", str(tmp_path / "cog.yaml"), "--format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    warnings = [d["code"] for d in document["diagnostics"] if d["severity"] == "warning"]
-    assert set(warnings) <= {"COG300"}, "the target's file is not in the page"
+    assert [d["code"] for d in document["diagnostics"] if d["severity"] == "warning"] == []
     for template in (text for name, text in files.items() if name.endswith(".j2")):
         for _, body in re.findall(r"{% block (\w+) %}\n(.*?){% endblock %}", template, re.DOTALL):
             assert body in document["output"]

@@ -35,14 +35,6 @@ __all__ = ["bind"]
 
 T = TypeVar("T")
 
-# Kinds of paths (`Files.kind`) that cannot be the file of a target.
-_NO_FILE = {
-    "missing": "does not exist",
-    "directory": "is a directory",
-    "outside": "is a link that leaves the project",
-    "other": "is not a regular file",
-}
-
 
 def bind(root: MappingNode, file: str, files: Files) -> tuple[Config, tuple[Diagnostic, ...]]:
     """Make the configuration. Reads requirements files through `files`.
@@ -97,12 +89,7 @@ class _Binder:
         written = text_of(root, key)
         if written is None or not written.value:
             return None
-        target = self._keep(parse_target(written.value, key, written.span))
-        kind = self._files.kind(target.file) if target is not None else "file"
-        if target is not None and kind != "file":
-            message = f"`{key}` names {target.file}, which {_NO_FILE[kind]}"
-            self._found.append(report("COG300", message, target.span, hint=f"paths are relative to {self._file}"))
-        return target
+        return self._keep(parse_target(written.value, key, written.span))
 
     def _image(self, root: MappingNode) -> Located[str] | None:
         image = text_of(root, "image")

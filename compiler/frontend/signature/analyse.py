@@ -43,29 +43,31 @@ def analyse_target(
     *,
     mode: Mode,
     python_version: str | None = None,
+    named_at: Span | None = None,
 ) -> tuple[Signature | None, tuple[Diagnostic, ...]]:
     """Read the signature of `target_file:target_name`.
 
     `python_version` is that of the image ("3.13"), when it is known: syntax that is newer than the Python that
-    cogc runs on is then left to the image. The signature is None when there is no function to be read, or when it
-    comes from outside the project; errors in single inputs leave the rest of the signature as it is.
+    cogc runs on is then left to the image. `named_at` is where cog.yaml names the target. The signature is None
+    when there is no function to be read, or when it comes from outside the project; errors in single inputs leave
+    the rest of the signature as it is.
     Errors: COG300, COG400 to COG432.
     """
     # The trees die within `_analyse`, so that the collector never sees them.
     with _collector_paused():
-        return _analyse(files, target_file, target_name, mode, python_version)
+        return _analyse(files, target_file, target_name, mode, python_version, named_at)
 
 
 def _analyse(
-    files: Files, path: str, name: str, mode: Mode, python_version: str | None
+    files: Files, path: str, name: str, mode: Mode, python_version: str | None, named_at: Span | None
 ) -> tuple[Signature | None, tuple[Diagnostic, ...]]:
     findings = Findings()
     project = Project(files)
     signature = None
-    module = _load(project, path, python_version, findings)
+    module = _load(project, path, python_version, findings, named_at)
     if module is not None:
         _report_parameter_order(module, findings)
-        target = find_target(project, module, name, mode, findings)
+        target = find_target(project, module, name, mode, findings, named_at)
         if target is not None:
             signature = _Reader(project, findings).read(target, f"{path}:{name}", mode)
     return signature, tuple(dict.fromkeys(findings.diagnostics))
@@ -83,11 +85,13 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _load(project: Project, path: str, python_version: str | None, findings: Findings) -> Module | None:
+def _load(
+    project: Project, path: str, python_version: str | None, findings: Findings, named_at: Span | None
+) -> Module | None:
     try:
         return project.load(path)
     except FileProblem as problem:
-        findings.add("COG300", f"`{path}` {problem.reason}", None)
+        findings.add("COG300", f"`{path}` {problem.reason}", named_at)
     except SourceProblem as problem:
         if problem.code == "COG403" and _may_be_newer(python_version, project, path):
             running = f"{sys.version_info[0]}.{sys.version_info[1]}"

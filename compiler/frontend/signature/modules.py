@@ -235,6 +235,19 @@ class Project:
             return External(f"builtins.{name}")
         return Undefined(name, certain)
 
+    def star_closure(self, module: Module) -> Iterator[Module]:
+        """The module and those of the project that it takes all names from, each once."""
+        seen: set[str] = set()
+        pending = [module]
+        while pending:
+            current = pending.pop()
+            if current.path in seen:
+                continue
+            seen.add(current.path)
+            yield current
+            paths = (self._locate(star.module, star.level, current) for star in current.star_imports)
+            pending += filter(None, (self._module_at(path) for path in paths if path is not None))
+
     def _in_star_import(self, name: str, star: Imported, module: Module, hops: int) -> Symbol | None:
         """The name as a star import brings it in; None when it certainly does not."""
         path = self._locate(star.module, star.level, module)

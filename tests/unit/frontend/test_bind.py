@@ -69,9 +69,6 @@ class TestTargets:
         assert config.predict is not None
         assert config.predict.file == "src/model.py"
 
-    def test_a_missing_file_is_a_warning(self) -> None:
-        assert codes("predict: nowhere.py:A") == ["COG300"]
-
     def test_predict_and_run_exclude_each_other(self) -> None:
         assert message("predict: predict.py:A\nrun: predict.py:B") == (
             "invalid run: only one of run or predict can be set"

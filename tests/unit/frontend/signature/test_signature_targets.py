@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cogc.frontend.signature import analyse_target
+from cogc.source import Span
+from tests.memory_files import MemoryFiles
 from tests.unit.frontend.signature.support import HEADER, analyse, codes, only, signature
 
 
@@ -112,11 +115,101 @@ def test_target_from_elsewhere_is_left_to_the_image(source: str) -> None:
     assert found is None
 
 
-def test_unknown_target_lists_what_the_file_defines() -> None:
-    diagnostic = only("class Upscaler:\n    def predict(self) -> str: ...\n")
+@pytest.mark.parametrize(
+    "source",
+    [
+        "globals()['Predictor'] = type('Predictor', (), {})",
+        "import sys\nsetattr(sys.modules[__name__], 'Predictor', 1)",
+        "import importlib\nmodule = importlib.import_module(__name__)\nmodule.Predictor = 1",
+        "exec('class Predictor: pass')",
+        "def __getattr__(name): ...",
+        "def make():\n    global Predictor\n    class Predictor: ...\nmake()",
+        "with open('x') as Predictor: ...",
+        "print(Predictor := 1)",
+        "import sys\nmatch sys.argv:\n    case [Predictor]: ...",
+        "import sys\nmatch sys.argv:\n    case []:\n        class Predictor: ...",
+        "vars()['Predictor'] = 1",
+    ],
+)
+def test_target_that_may_be_made_at_run_time_is_left_to_the_image(source: str) -> None:
+    assert codes(source) == ["COG412"]
+    assert codes("from other import *", others={"other.py": source}) == ["COG412"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import argparse\nprint(vars(argparse.Namespace()))",
+        "import sys\nsys.modules['x'] = None",
+        "import logging\nlogger = logging.getLogger(__name__)",
+        "model = object()\nsetattr(model, 'Predictor', 1)\neval('1')",
+        "def f():\n    Predictors = 1",
+    ],
+)
+def test_ordinary_code_does_not_make_a_missing_target_uncertain(source: str) -> None:
+    assert codes(source) == ["COG400"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "@register\nclass Predictor: ...\n",
+        "class Predictor(metaclass=Meta): ...\n",
+        "class Predictor: ...\nPredictor.predict = print\n",
+        "class Predictor: ...\nsetattr(Predictor, 'predict', print)\n",
+        "class Predictor:\n    locals()['predict'] = print\n",
+        "class Base:\n    def __init_subclass__(cls): ...\nclass Predictor(Base): ...\n",
+        "class Base:\n    def __init__(self): self.predict = print\nclass Predictor(Base): ...\n",
+    ],
+)
+def test_method_that_a_class_may_gain_is_left_to_the_image(source: str) -> None:
+    assert codes("from x import register, Meta\n" + source) == ["COG412"]
+
+
+def test_method_that_another_module_adds_is_left_to_the_image() -> None:
+    source = "from base import Predictor\nPredictor.predict = print\n"
+    assert codes(source, others={"base.py": "class Predictor: ...\n"}) == ["COG412"]
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("class Upscaler:\n    def predict(self) -> str: ...\n", "the file defines `Upscaler`"),
+        (
+            "class Predicter:\n    def predict(self) -> str: ...\ndef predict() -> str: ...\n",
+            "did you mean `Predicter`? the file defines `Predicter`, `predict`",
+        ),
+        ("class predictor:\n    def run(self) -> str: ...\n", "did you mean `predictor`? the file defines `predictor`"),
+        (
+            "class Net: ...\nclass Block: ...\n",
+            "no class of the file has the method `predict` or `run`; its classes are `Net`, `Block`",
+        ),
+        ("x = 1", "the file defines no class"),
+        ("".join(f"class C{i}:\n    def run(self): ...\n" for i in range(7)),
+         "the file defines `C0`, `C1`, `C2`, `C3`, `C4` and 2 more"),
+    ],
+)  # fmt: skip
+def test_unknown_target_names_what_was_meant_and_what_there_is(source: str, hint: str) -> None:
+    diagnostic = only(source)
     assert diagnostic.message == "predictor not found: `Predictor` is not defined in `predict.py`"
-    assert diagnostic.hint is not None
-    assert "`Upscaler`" in diagnostic.hint
+    assert diagnostic.hint == hint
+
+
+def test_unknown_target_is_reported_where_it_is_named() -> None:
+    span = Span("cog.yaml", 3, 10, 3, 30)
+    files = MemoryFiles({"predict.py": "x = 1"})
+    _, (diagnostic,) = analyse_target(files, "predict.py", "Predictor", mode="predict", named_at=span)
+    assert diagnostic.span == span
+
+
+def test_imported_target_is_reported_at_the_import() -> None:
+    assert str(only("import os\nfrom library import Other, Predictor").span) == "predict.py:2:28"
+    assert str(only("from library import make\nPredictor = make()").span) == "predict.py:2:1"
+
+
+def test_class_without_the_method_names_the_nearest() -> None:
+    diagnostic = only("class Predictor:\n    def predct(self) -> str: ...\n")
+    assert (diagnostic.code, diagnostic.hint) == ("COG401", "did you mean to call `predct` `predict`?")
 
 
 def test_names_of_python_itself_are_no_targets() -> None:
