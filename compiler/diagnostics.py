@@ -7,10 +7,10 @@ are shown is the business of `cogc.render`; exceptions are for our own bugs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from .catalogue import CATALOGUE
+from .record import record
 from .source import Span
 
 __all__ = ["Diagnostic", "Edit", "Fix", "Note", "Severity", "has_errors", "in_order", "report"]
@@ -24,7 +24,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Note:
     """A further fact, with its own place where it has one."""
 
@@ -32,7 +32,7 @@ class Note:
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Edit:
     """Replace the characters of `span` with `replacement`."""
 
@@ -40,7 +40,7 @@ class Edit:
     replacement: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Fix:
     """A change that `cogc check --fix` may make, because it does not change what is meant."""
 
@@ -48,7 +48,7 @@ class Fix:
     edits: tuple[Edit, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Diagnostic:
     """One finding. `message` is one phrase that stands alone; `hint` says what to do."""
 

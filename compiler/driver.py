@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from . import __version__
 from ._data import load_table, matrix_version, runtime_files
@@ -25,6 +25,7 @@ from .frontend.weights import Weights, find_weights
 from .ir.matrix import Matrix
 from .ir.nodes import Build, ResolvedBuild, ScratchBase, Stage
 from .ir.pipeline import run
+from .record import record
 from .source import Span
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Source:
     """What is compiled: the bytes of the configuration, its name in the project, and the project's files.
 
@@ -53,7 +54,7 @@ class Source:
     certificate: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Compilation:
     """How far a compilation came, with all diagnostics in order. A stage after an error is None.
 

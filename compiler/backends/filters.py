@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from ..ir.nodes import (
@@ -19,6 +18,7 @@ from ..ir.nodes import (
     Variable,
     WeightLayer,
 )
+from ..record import record
 from ..source import Span
 from .context import STAGING
 from .quoting import (
@@ -40,7 +40,7 @@ UV_IMAGE = "ghcr.io/astral-sh/uv:0.13"
 EXCLUDE_SINCE = (1, 19)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DockerfileOptions:
     """How the Dockerfile is written.
 

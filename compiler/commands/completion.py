@@ -9,10 +9,11 @@ import argparse
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
+
+from ..record import record
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
@@ -30,7 +31,7 @@ _FIRST = (("--help", "show help"), ("--version", "print the version"), *_GLOBAL)
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Argument:
     """An option, or the positional argument where `names` is empty.
 
@@ -44,7 +45,7 @@ class _Argument:
     takes: Literal["nothing", "word", "file", "directory"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Command:
     name: str
     summary: str

@@ -8,13 +8,13 @@ answer. What goes wrong for a reason that users can do something about is an `En
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
 from ..diagnostics import Diagnostic
 from ..driver import Compilation
+from ..record import record
 
 __all__ = [
     "PROJECT",
@@ -45,7 +45,7 @@ class EngineFailure(Exception):
 # -- requests --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Preparation:
     """A project to make an environment from.
 
@@ -60,7 +60,7 @@ class Preparation:
     uses_cache: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Environment:
     """Something that models run in: an image, or a virtual environment.
 
@@ -76,7 +76,7 @@ class Environment:
     variables: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Gpus:
     """Which GPUs: `all`, a count such as `2`, or `device=0,1`.
 
@@ -87,7 +87,7 @@ class Gpus:
     is_asked: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ServerRequest:
     """How to start the HTTP server.
 
@@ -103,7 +103,7 @@ class ServerRequest:
     upload_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PublishedPort:
     """A port of a container that is reached as `host`:`host_port`."""
 
@@ -112,7 +112,7 @@ class PublishedPort:
     host: str = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ProgramRequest:
     """A program to run with this process's standard streams (a terminal stays one), in the project's folder."""
 

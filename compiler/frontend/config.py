@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from ..ir.requirement import Requirement
+from ..record import record
 from ..source import Span
 
 __all__ = [
@@ -35,7 +36,7 @@ class Located(Generic[T]):
     span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Target:
     """`file.py:Name`: the class or function `name` of `file` (relative to the project root)."""
 
@@ -50,7 +51,7 @@ class Target:
         return f"{self.file}:{self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SecretMount:
     """A secret, as a file at `target`, as the environment variable `env`, or both."""
 
@@ -61,7 +62,7 @@ class SecretMount:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CacheMount:
     """A directory that is kept between builds, under `id` (default: its target)."""
 
@@ -71,7 +72,7 @@ class CacheMount:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BindMount:
     """A file or directory of the project, readable while the command runs."""
 
@@ -83,7 +84,7 @@ class BindMount:
 Mount: TypeAlias = SecretMount | CacheMount | BindMount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Command:
     """One shell command of `build.run` (or `build.pre_install`)."""
 
@@ -92,7 +93,7 @@ class Command:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class EnvironmentVariable:
     """One `NAME=value` of `environment`."""
 
@@ -101,7 +102,7 @@ class EnvironmentVariable:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Concurrency:
     """`max` predictions at once; `default_target` is a hint for autoscalers."""
 
@@ -109,7 +110,7 @@ class Concurrency:
     default_target: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WeightSource:
     """Where managed weight files come from."""
 
@@ -118,7 +119,7 @@ class WeightSource:
     exclude: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ManagedWeight:
     """One entry of the experimental top-level `weights`."""
 
@@ -128,7 +129,7 @@ class ManagedWeight:
     span: Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BuildConfig:
     """The `build` section. Versions are as written; None means not given."""
 
@@ -144,7 +145,7 @@ class BuildConfig:
     dockerfile_template: Located[str] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Config:
     """A checked cog.yaml. `file` is its name as shown to the user, relative to the project root."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from ..ir.node import Cause
@@ -44,6 +43,7 @@ from ..ir.nodes import (
     WeightLayer,
     Workdir,
 )
+from ..record import record
 from ..source import Span
 from . import config as conf
 from .values import derived_image_name
@@ -61,7 +61,7 @@ PORT = 5000
 MAX_LINE_CHARACTERS = 15_000  # of up to four bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BuildOptions:
     """What the command line says about the build. The defaults are those of `cogc compile`."""
 
@@ -79,7 +79,7 @@ class BuildOptions:
     installs_tools: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ProjectFacts:
     """What was found in the project and its environment.
 

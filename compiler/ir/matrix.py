@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
 from packaging.version import Version
+
+from ..record import record
 
 __all__ = [
     "BuildVariant",
@@ -23,7 +24,7 @@ __all__ = [
 CudaFrom = Literal["none", "wheel", "pip", "extra", "system", "torch", "source"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BuildVariant:
     """One build of a release (`id` is `default`, `cpu`, `cu126`, and so on): who brings which CUDA libraries."""
 
@@ -34,7 +35,7 @@ class BuildVariant:
     extra: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Release:
     """One release of a package for one architecture. `companions` and `requires` are (name, specifier) pairs."""
 
@@ -56,7 +57,7 @@ class Release:
         return next((build for build in self.builds if build.id == identity), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CudaImage:
     """One nvidia/cuda image: `cuda` is x.y.z; `cudnn_version` the full version where it is known."""
 
@@ -72,7 +73,7 @@ class CudaImage:
         return f"nvidia/cuda:{self.cuda}-{self.infix}-{flavour}-ubuntu{self.ubuntu}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PythonRelease:
     """A minor version of Python.
 
@@ -93,7 +94,7 @@ class PythonRelease:
         return self.end_of_life < date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SystemPackageRow:
     """Where an apt package cannot be installed, and what takes its place there (None: nothing known).
 
@@ -106,7 +107,7 @@ class SystemPackageRow:
     note: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Rules:
     """Facts that no package metadata states.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from ..record import record
 from ..source import Span
 
 __all__ = ["Cause", "CauseKind", "Node"]
@@ -12,7 +13,7 @@ __all__ = ["Cause", "CauseKind", "Node"]
 CauseKind: TypeAlias = Literal["config", "matrix", "rule", "flag", "default"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Cause:
     """One reason for a node.
 
@@ -29,7 +30,7 @@ class Cause:
         return f"{self.text} ({self.span.file}:{self.span.line})" if self.span else self.text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Node:
     """Base of all nodes. Equality ignores provenance: two nodes are equal when they do the same."""
 

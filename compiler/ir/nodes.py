@@ -9,9 +9,10 @@ wanted, the back ends decide how it is spelled. Two levels share most steps:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from ..record import record
 from ..source import Span
 from .node import Cause, Node
 from .requirement import Requirement
@@ -76,7 +77,7 @@ PythonSource: TypeAlias = Literal["base", "uv", "apt", "image"]
 # -- mounts ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SecretMount(Node):
     """A secret, as a file at `target` or as the environment variable `env`; at least one is set."""
 
@@ -86,7 +87,7 @@ class SecretMount(Node):
     is_required: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CacheMount(Node):
     """A directory kept between builds under `id`."""
 
@@ -95,7 +96,7 @@ class CacheMount(Node):
     sharing: Literal["shared", "private", "locked"] = "shared"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BindMount(Node):
     """A file or directory of the build context, read-only."""
 
@@ -109,7 +110,7 @@ Mount: TypeAlias = SecretMount | CacheMount | BindMount
 # -- steps of both levels ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Variable(Node):
     """One environment variable. `mode` says whether `value` is added before or after what the base has set.
 
@@ -121,21 +122,21 @@ class Variable(Node):
     mode: Literal["set", "prepend", "append"] = "set"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Env(Node):
     """Environment variables, for all later steps and the container."""
 
     variables: tuple[Variable, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CaCertificate(Node):
     """Trust the certificates in the staged file `file` (PEM)."""
 
     file: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Run(Node):
     """A shell command of the user."""
 
@@ -143,7 +144,7 @@ class Run(Node):
     mounts: tuple[Mount, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Copy(Node):
     """Copy `sources` to `destination`, from the build context or from another stage.
 
@@ -156,14 +157,14 @@ class Copy(Node):
     is_linked: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Runtime(Node):
     """The bundled runtime (the SDK and, later, the server) as the directory `destination`."""
 
     destination: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class InitProcess(Node):
     """A static tini at the path `destination`, to be process 1. `cache_id` names the cache of its download."""
 
@@ -171,7 +172,7 @@ class InitProcess(Node):
     cache_id: str = "apt-tools"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WeightLayer(Node):
     """A directory or file of weights at its own place in the image; `size_bytes` is what was found."""
 
@@ -181,7 +182,7 @@ class WeightLayer(Node):
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SourceCode(Node):
     """The project without `excludes` (paths relative to its root), as the directory `destination`.
 
@@ -197,14 +198,14 @@ class SourceCode(Node):
     owner: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Label(Node):
     """Labels of the image: (name, value) pairs, sorted by name."""
 
     labels: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Process(Node):
     """What the container runs: the entry point and its arguments, exec form."""
 
@@ -212,7 +213,7 @@ class Process(Node):
     command: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Workdir(Node):
     """The working directory from here on; it belongs to `owner`, else to root."""
 
@@ -220,14 +221,14 @@ class Workdir(Node):
     owner: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Expose(Node):
     """A TCP port that the container listens on."""
 
     port: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class UserAccount(Node):
     """Make the user `name` with a home directory, and its `group`, unless the image has them. Both may be ids."""
 
@@ -235,14 +236,14 @@ class UserAccount(Node):
     group: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class User(Node):
     """The user that the container runs as: a name or id, with an optional group."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Precompile(Node):
     """Compile all Python files to optimised bytecode with fixed times."""
 
@@ -271,26 +272,26 @@ SharedStep: TypeAlias = (
 # -- the open level ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WantedPython(Node):
     """The Python interpreter, where the base image does not have it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WantedSystemPackage(Node):
     """One system package: `name`, `name=version` or `name:arch`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WantedSystemPackages(Node):
     """System packages by the names the user knows; each with its own origin."""
 
     packages: tuple[WantedSystemPackage, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WantedPythonPackages(Node):
     """The requirement lines of the user, in order, and what to do with what they install.
 
@@ -301,21 +302,21 @@ class WantedPythonPackages(Node):
     strips: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WantedServerEnvironment(Node):
     """The server's private environment at `directory`, for the Python that is chosen."""
 
     directory: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OpenBase(Node):
     """A base image that is still to be chosen: for the model, or a plain Python for tools."""
 
     purpose: Literal["model", "tools"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ImageBase(Node):
     """A base image by name, with an optional platform such as `linux/amd64`."""
 
@@ -323,14 +324,14 @@ class ImageBase(Node):
     platform: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class StageBase(Node):
     """Another stage of the same build."""
 
     stage: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ScratchBase(Node):
     """Nothing at all."""
 
@@ -338,7 +339,7 @@ class ScratchBase(Node):
 OpenStep: TypeAlias = SharedStep | WantedPython | WantedSystemPackages | WantedPythonPackages | WantedServerEnvironment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OpenStage(Node):
     """A stage whose base or steps may be open."""
 
@@ -347,7 +348,7 @@ class OpenStage(Node):
     steps: tuple[OpenStep, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Request(Node):
     """What the resolver is asked: everything in the configuration that bears on versions.
 
@@ -372,7 +373,7 @@ class Request(Node):
     spans: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ConfigSummary(Node):
     """What the labels say about the configuration: the parts that resolving does not change.
 
@@ -392,7 +393,7 @@ class ConfigSummary(Node):
     openapi_schema: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class StagedFile(Node):
     """A generated file that the build needs: `path` relative to the staging directory."""
 
@@ -400,7 +401,7 @@ class StagedFile(Node):
     content: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Build(Node):
     """The unresolved IR. `weight_layers` are there also when a separate image holds them."""
 
@@ -414,7 +415,7 @@ class Build(Node):
 # -- the resolved level --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class InstallPython(Node):
     """Install Python `version` into an image that lacks it; afterwards `interpreter` is its path.
 
@@ -428,7 +429,7 @@ class InstallPython(Node):
     cache_id: str = "apt-python"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SystemPackages(Node):
     """Install packages with apt. `cache_id` names the cache of this distribution release."""
 
@@ -436,7 +437,7 @@ class SystemPackages(Node):
     cache_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PythonPackages(Node):
     """Install the staged requirements file into the interpreter at `interpreter` (None: the first on PATH).
 
@@ -453,7 +454,7 @@ class PythonPackages(Node):
     strips: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ServerEnvironment(Node):
     """A virtual environment at `directory` with the server's packages.
 
@@ -467,7 +468,7 @@ class ServerEnvironment(Node):
     interpreter: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LinkerCache(Node):
     """Tell the dynamic linker about the directories of Python's extension modules."""
 
@@ -476,7 +477,7 @@ Step: TypeAlias = SharedStep | InstallPython | SystemPackages | PythonPackages |
 Base: TypeAlias = ImageBase | StageBase | ScratchBase
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Stage(Node):
     """A stage with nothing open."""
 
@@ -485,7 +486,7 @@ class Stage(Node):
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Resolution(Node):
     """What the resolver decided. `because` is about Python and the base image; nodes cite the same causes.
 
@@ -515,7 +516,7 @@ class Resolution(Node):
     tools_because: tuple[Cause, ...] = field(default=(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ResolvedBuild(Node):
     """The resolved IR: what back ends read. `files` are staged; `stages` are in build order, the image last."""
 

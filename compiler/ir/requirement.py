@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ..record import record
 from .node import Node
 
 __all__ = ["Requirement", "RequirementKind"]
@@ -12,7 +12,7 @@ __all__ = ["Requirement", "RequirementKind"]
 RequirementKind: TypeAlias = Literal["package", "url", "vcs", "artifact", "editable", "option", "constraint", "opaque"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Requirement(Node):
     """A logical line (continuations joined, comments removed), with file and line in `origin`.
 

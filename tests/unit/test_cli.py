@@ -99,7 +99,7 @@ class TestExitCodes:
         self, project: Path, unbuffered: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-        (project / "cog.yaml").write_text(f"environment: ['A={'x' * 300_000}']")
+        (project / "cog.yaml").write_text(f"environment: [A={'x' * 100_000}, B={'x' * 100_000}, C={'x' * 100_000}]")
         command = [sys.executable, "-m", "cogc", "compile"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None

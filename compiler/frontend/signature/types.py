@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Literal, TypeAlias
 
+from ...record import record
 from ...source import Span
 
 __all__ = [
@@ -97,7 +98,7 @@ class LiteralOf:
     values: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ObjectField:
     """One field of an object. `default` is None where there is none or where it is not known."""
 
@@ -137,7 +138,7 @@ class Absent(Enum):
 Default: TypeAlias = "Json | Absent"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class InputField:
     """One input of the model. `choices` is None where every value of the type is allowed."""
 
@@ -167,7 +168,7 @@ class InputField:
         return self.default is None or isinstance(self.type, OptionalOf)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Signature:
     """What is known of a target without running it.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from packaging.version import Version
 
 from ...diagnostics import Diagnostic, Note, report
+from ...record import record
 from ..matrix import BuildVariant, CudaImage, Matrix, PythonRelease, cuda_tuple
 from ..node import Cause
 from ..nodes import Request
@@ -20,7 +21,7 @@ __all__ = ["BaseChoice", "ChosenBuild", "choose_base", "choose_builds", "slim_im
 DEFAULT_CUDA = "11.8"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ChosenBuild:
     """A known package with the build that is installed; None where the matrix does not know the release."""
 
@@ -28,7 +29,7 @@ class ChosenBuild:
     build: BuildVariant | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BaseChoice:
     """The base image and what follows from it. `distribution` is a Debian or Ubuntu release."""
 
@@ -210,7 +211,7 @@ def choose_base(request: Request, python: str, builds: Sequence[ChosenBuild], ma
     return _slim(python, matrix, tuple(_why_slim(builds)), cuda=_packaged_cuda(builds), cuda_from="packages")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Need:
     """Something that looks for CUDA outside Python packages. `cuda` and `cudnn` are what it must at least be.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
@@ -11,6 +10,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from ...diagnostics import Diagnostic, report
+from ...record import record
 from ..matrix import Matrix, Release
 from ..nodes import DEFAULT_PYTHON, Request
 from ..pins import local_build, pinned_version
@@ -23,7 +23,7 @@ TENSORFLOW_FAMILY = ("tensorflow", "tensorflow-gpu", "tensorflow-cpu")
 KNOWN = (*TORCH_FAMILY, *TENSORFLOW_FAMILY, "onnxruntime-gpu", "vllm", "xformers", "flash-attn", "jax")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class KnownPackage:
     """A requirement on a package of the matrix.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from packaging.version import Version
 
 from ...diagnostics import Diagnostic, Edit, Fix, report
+from ...record import record
 from ..matrix import BuildVariant
 from ..node import Cause
 from ..nodes import Request
@@ -27,7 +27,7 @@ _UV_OPTIONS = {"--pre": ("--prerelease", "allow"), "--trusted-host": ("--allow-i
 _UV_FILE_OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "--no-index", "--no-binary", "--only-binary")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Lines:
     """The lines of requirements.txt and constraints.txt, and how they are to be installed."""
 
