@@ -72,10 +72,6 @@ def test_code_edit_changes_only_the_last_layer(stages: Stages) -> None:
     assert before[-1] != after[-1]
 
 
-def test_code_edit_is_quick(stages: Stages) -> None:
-    assert stages.edited.seconds < 10
-
-
 def test_requirement_leaves_the_layers_of_weights_alone(stages: Stages) -> None:
     places = [_layers_of(stages.edited, path) for path in ("src/large/a.bin", "src/root.bin")]
     assert all(len(place) == 1 for place in places)

@@ -184,7 +184,7 @@ def test_what_is_installed_works_elsewhere(program: Path, packages: Path, tmp_pa
 @pytest.mark.network
 @pytest.mark.parametrize("tool", ["uv", "pipx"])
 def test_tools_that_install_programs(tool: str, packages: Path, tmp_path: Path) -> None:
-    path = shutil.which(tool)
+    path = shutil.which(tool, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if path is None:
         pytest.skip(f"{tool} is not installed")
     programs = tmp_path / "programs"

@@ -66,7 +66,7 @@ def test_the_text_is_that_of_a_dataclass() -> None:
 
 @pytest.mark.parametrize("values", [{}, {"right": 1}, {"left": 1, "middle": 2}])
 def test_wrong_arguments(values: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="left|middle"):
+    with pytest.raises(TypeError, match=r"left|middle"):
         Pair(**values)
     with pytest.raises(TypeError):
         Pair(1)  # type: ignore[misc]
