@@ -16,13 +16,27 @@ if TYPE_CHECKING:
 
     from .signature import Signature
 
-__all__ = ["BasePredictor", "BaseRunner", "LoadError", "Target", "load_target", "read_targets", "setup_arguments"]
+__all__ = [
+    "BasePredictor",
+    "BaseRunner",
+    "LoadError",
+    "MissingFile",
+    "Target",
+    "load_signature",
+    "load_target",
+    "read_targets",
+    "setup_arguments",
+]
 
 _METHODS = {"predict": ("predict", "run"), "train": ("train",)}
 
 
 class LoadError(Exception):
     """The target cannot be used; the text says why."""
+
+
+class MissingFile(LoadError):
+    """The file of the target does not exist."""
 
 
 class _Base(ABC):
@@ -94,11 +108,42 @@ class Target:
 
 def load_target(reference: str, mode: str = "predict") -> Target:
     """Import the file of `file.py:Name` and make the target. Errors: `LoadError`, and what the file raises."""
+    found, name = _imported(reference, mode)
+    return _target(found, name, mode)
+
+
+def load_signature(reference: str, mode: str = "predict") -> Signature:
+    """The signature of a target. Its class is not instantiated, which may need what only a running model has.
+
+    Errors: `LoadError`, and what the file raises.
+    """
+    found, name = _imported(reference, mode)
+    if not isinstance(found, type):
+        return _target(found, name, mode).signature
+    method = _method(found, mode)
+    try:
+        function = _bound(found, method)
+    except Exception:  # a descriptor that needs an instance
+        return _target(found, name, mode).signature
+    return _signature(function, mode, found, method)
+
+
+def _bound(cls: type, method: str) -> Any:
+    """A method as an instance would have it, without an instance."""
+    import inspect
+
+    raw = inspect.getattr_static(cls, method)
+    get = getattr(type(raw), "__get__", None)
+    return get(raw, object.__new__(object), cls) if get is not None else raw
+
+
+def _imported(reference: str, mode: str) -> tuple[Any, str]:
+    """The class or function behind a reference, and its name."""
     path, _, name = reference.rpartition(":") if not reference.endswith(".py") else (reference, "", "")
     if not path.endswith(".py"):
         raise LoadError("invalid %s reference %r: it must look like file.py:Name" % (mode, reference))
     found = _named(_load_module(path), path, name, mode)
-    return _target(found, name or getattr(found, "__name__", ""), mode)
+    return found, name or getattr(found, "__name__", "")
 
 
 def _load_module(path: str) -> ModuleType:
@@ -106,7 +151,7 @@ def _load_module(path: str) -> ModuleType:
 
     full = os.path.abspath(path)
     if not os.path.isfile(full):
-        raise LoadError("%r does not exist" % path)
+        raise MissingFile("%r does not exist" % path)
     for position, folder in enumerate((os.getcwd(), os.path.dirname(full))):
         if folder not in sys.path:
             sys.path.insert(position, folder)
@@ -142,8 +187,6 @@ def _named(module: ModuleType, path: str, name: str, mode: str) -> Any:
 
 
 def _target(found: Any, name: str, mode: str) -> Target:
-    from .signature import read_signature
-
     if isinstance(found, type):
         method: str | None = _method(found, mode)
         instance = found()
@@ -152,11 +195,16 @@ def _target(found: Any, name: str, mode: str) -> Target:
         instance, function, owner, method = None, found, None, None
     else:
         raise LoadError("%s is neither a class nor a function" % name)
+    return Target(name, mode, instance, function, _signature(function, mode, owner, method))
+
+
+def _signature(function: Any, mode: str, owner: type | None, method: str | None) -> Signature:
+    from .signature import read_signature
+
     try:
-        signature = read_signature(function, mode, owner, method)
+        return read_signature(function, mode, owner, method)
     except (TypeError, ValueError) as error:
         raise LoadError(str(error)) from error
-    return Target(name, mode, instance, function, signature)
 
 
 def _method(cls: type, mode: str) -> str:

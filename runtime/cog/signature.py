@@ -7,6 +7,7 @@ the business of `reading`.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Mapping, Optional, Tuple
@@ -85,7 +86,7 @@ def is_async(function: Any) -> bool:
     """Whether calling the function gives something to be awaited or iterated asynchronously."""
     return any(
         inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
-        for candidate in (function, inspect.unwrap(function))
+        for candidate in (function, inspect.unwrap(function), _plain(function))
     )
 
 
@@ -93,7 +94,8 @@ def read_signature(
     function: Callable[..., Any], mode: str, owner: type | None = None, method: str | None = None
 ) -> Signature:
     """The signature of a function, or of the `method` of an instance of `owner`. Errors: `TypeError`, `ValueError`."""
-    plain = inspect.unwrap(function)
+    plain = _plain(function)
+    name = method or getattr(inspect.unwrap(function), "__name__", mode)
     declared: list[LegacyInput] | None = getattr(function, "__cog_inputs__", None)
     is_legacy = declared is not None or (owner is not None and issubclass(owner, Predictor))
     names = namespace(plain, owner)
@@ -101,18 +103,18 @@ def read_signature(
     has_stars = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if declared is not None:
-        inputs = _declared(declared, named, plain.__name__)
+        inputs = _declared(declared, named, name)
     elif is_legacy and named and all(p.annotation is p.empty for p in named):
         inputs = tuple(InputField(p.name, order, STR, value=None, default=None) for order, p in enumerate(named))
     else:
-        inputs = tuple(_field(p, order, names, plain.__name__) for order, p in enumerate(named))
-    output = _output(plain, names, is_legacy)
+        inputs = tuple(_field(p, order, names, name) for order, p in enumerate(named))
+    output = _output(plain, name, names, is_legacy)
     streams = bool(getattr(function, "__cog_streaming__", False))
     if streams and not isinstance(output, IteratorOf):
-        raise TypeError("%s is marked as streaming, but its output type is not an iterator" % plain.__name__)
+        raise TypeError("%s is marked as streaming, but its output type is not an iterator" % name)
     return Signature(
         mode=mode,
-        method=method or plain.__name__,
+        method=name,
         inputs=inputs,
         output=output,
         is_legacy=is_legacy,
@@ -121,6 +123,16 @@ def read_signature(
         max_concurrency=getattr(function, "__cog_concurrent__", None),
         parameters=None if has_stars else tuple(p.name for p in named),
     )
+
+
+def _plain(function: Any) -> Any:
+    """The function behind decorators, `functools.partial` and objects that are called."""
+    plain = inspect.unwrap(function)
+    while isinstance(plain, functools.partial):
+        plain = inspect.unwrap(plain.func)
+    if not hasattr(plain, "__code__") and not isinstance(plain, type):
+        plain = getattr(type(plain), "__call__", plain)
+    return plain
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
@@ -133,7 +145,7 @@ def _parameters(function: Any) -> list[inspect.Parameter]:
         return list(inspect.signature(function, **as_text).parameters.values())
 
 
-def _output(function: Any, names: Mapping[str, Any], is_legacy: bool) -> Any:
+def _output(function: Any, name: str, names: Mapping[str, Any], is_legacy: bool) -> Any:
     code = getattr(function, "__code__", None)
     yields = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
     annotation = _annotations(function).get("return", MISSING)
@@ -144,9 +156,9 @@ def _output(function: Any, names: Mapping[str, Any], is_legacy: bool) -> Any:
             "missing return type annotation on %s: the output type must be given, for example\n"
             "    def %s(self, prompt: str) -> str:\n"
             '        return "hello " + prompt\n'
-            "`-> Any` (from typing) allows every output" % (function.__name__, function.__name__)
+            "`-> Any` (from typing) allows every output" % (name, name)
         )
-    return Reader("output", "the output of %s" % function.__name__, names).read(annotation)
+    return Reader("output", "the output of %s" % name, names).read(annotation)
 
 
 def _annotations(function: Any) -> dict[str, Any]:
