@@ -156,12 +156,11 @@ class Engine:
             stdin=stdin,
             environment=environment,
         )
-        seconds = time.monotonic() - started
         log = process.stderr.decode("utf-8", "replace")
         if process.returncode:
             raise BuildFailed(log)
-        self.timings.append((name, seconds))
-        return Image(self, reference, log, seconds)
+        self.timings.append((name, time.monotonic() - started))
+        return Image(self, reference, log)
 
     def compile_and_build(
         self,
@@ -189,7 +188,6 @@ class Image:
     engine: Engine
     reference: str
     log: str = ""
-    seconds: float = 0.0
 
     @cached_property
     def _inspected(self) -> dict[str, Any]:
