@@ -60,7 +60,8 @@ def emit_dockerfile(
     page = {
         "build": build,
         "stages": [_stage_view(stage, options) for stage in build.stages],
-        "files": [_file_view(path, content) for path, content in files],
+        "files": [_file_view(path, content) for path, content in files] if options.inline else [],
+        "is_staged": bool(files) and not options.inline,
         "options": options,
         "has_platform": any(isinstance(stage.base, ImageBase) and stage.base.platform for stage in build.stages),
         "config_file": _one_line(options.config_file),

@@ -22,6 +22,7 @@ __all__ = [
 
 _MAX_CHUNK = 15_000
 _LONG_LABEL = 400
+_ESCAPED = str.maketrans({character: f"\\{character}" for character in '\\"$'})
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,=+@%-]+")
 
 
@@ -59,10 +60,12 @@ def _quoted(pieces: Sequence[str]) -> str:
     """Pieces of one value in double quotes, a line each: quoted strings without a blank between are one word."""
     chunks: list[str] = []
     for piece in pieces:
-        escaped = re.sub(r'([\\"$])', r"\\\1", piece)
-        # Docker reads lines of at most 64 KiB.
-        chunks += re.findall(rf"(?:\\.|[^\\]){{1,{_MAX_CHUNK}}}", escaped, re.DOTALL)
-    return "\\\n".join(f'"{chunk}"' for chunk in chunks) or '""'
+        escaped = piece.translate(_ESCAPED)
+        if len(escaped) <= _MAX_CHUNK:
+            chunks.append(escaped)
+        else:  # Docker reads lines of at most 64 KiB.
+            chunks += re.findall(rf"(?:\\.|[^\\]){{1,{_MAX_CHUNK}}}", escaped, re.DOTALL)
+    return "\\\n".join(f'"{chunk}"' for chunk in chunks)
 
 
 def exec_form(arguments: Sequence[str]) -> str:
