@@ -13,6 +13,7 @@ from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, T
 import msgspec
 
 from . import legacy
+from .documents import COMPONENTS, DocumentError, Documents
 from .health import health_document, health_state
 from .metrics import Metrics
 from .page import DOCS_PAGE
@@ -22,7 +23,7 @@ from .runner import Busy, NotReady, Runner
 from .settings import Settings
 from .sse import EventStream, TooManyReaders
 from .trainings import Trainings
-from .validation import InputChecker, Invalid, compile_inputs, parse_request
+from .validation import Invalid, parse_request
 
 __all__ = ["App"]
 
@@ -154,13 +155,14 @@ def _preferences(header: bytes) -> Preferences:
 
 
 class _Kind(NamedTuple):
+    mode: str
     noun: str
     component: str
     path: str
 
 
-PREDICTION = _Kind("prediction", "Input", "/predictions")
-TRAINING = _Kind("training", "TrainingInput", "/trainings")
+PREDICTION = _Kind("predict", "prediction", COMPONENTS["predict"], "/predictions")
+TRAINING = _Kind("train", "training", COMPONENTS["train"], "/trainings")
 Handler = Callable[[Request, str], Awaitable[Union[Response, "_EventResponse"]]]
 
 
@@ -178,7 +180,7 @@ class App:
         trainings: Trainings,
         metrics: Metrics,
         version: str,
-        document: Optional[Dict[str, Any]],
+        documents: Documents,
         on_shutdown: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -187,37 +189,13 @@ class App:
         self._metrics = metrics
         self._version = version
         self._on_shutdown = on_shutdown
-        self._document: Optional[Dict[str, Any]] = None
-        self._document_bytes = b""
-        self._checkers: Dict[str, InputChecker] = {}
+        self._documents = documents
         self._streams: Dict[str, EventStream] = {}
         self._recent: "OrderedDict[Tuple[str, str], bytes]" = OrderedDict()
         self._recent_bytes = 0
         self._has_train = trainings.is_configured
         self._token = ("Bearer " + settings.api_token).encode() if settings.api_token else None
         self._routes = self._make_routes()
-        if document is not None:
-            self.set_document(document)
-
-    def set_document(self, document: Dict[str, Any]) -> None:
-        """Use this OpenAPI document, unless there is one already that says as much.
-
-        The one that came with the image stays. A worker's own knows one target only: requests for the other are
-        refused until a document has its inputs, because unchecked inputs would also show secrets.
-        """
-        known = document.get("components", {}).get("schemas", {})
-        new = [kind for kind in (PREDICTION, TRAINING) if kind.component in known]
-        if self._document is not None and all(kind.component in self._checkers for kind in new):
-            return
-        self._document = document
-        self._document_bytes = _encode(document)
-        for kind in new:
-            self._checkers[kind.component] = compile_inputs(document, kind.component)
-
-    @property
-    def lacks_training_inputs(self) -> bool:
-        """Whether the model can be trained, but the document does not say with what."""
-        return self._has_train and TRAINING.component not in self._checkers
 
     def remember(self, prediction: Prediction, kind: str) -> None:
         """Keep the final state for those who poll, for a while."""
@@ -370,9 +348,10 @@ class App:
         return Response(200, self._metrics.text(gauges).encode(), b"text/plain; version=0.0.4; charset=utf-8")
 
     async def _openapi(self, request: Request, _: str) -> Response:
-        if self._document is None:
+        await self._documents.settled()
+        if not self._documents.body:
             raise Refusal(503, {"error": "OpenAPI schema not available"})
-        return Response(200, self._document_bytes)
+        return Response(200, self._documents.body)
 
     async def _docs(self, request: Request, _: str) -> Response:
         return Response(200, DOCS_PAGE, b"text/html; charset=utf-8")
@@ -430,6 +409,8 @@ class App:
             if running is not None:
                 return self._subscribe(running, request) if wants_events else Response(202, running.body())
         preferences = _preferences(request.header(b"prefer"))
+        if kind.component not in self._documents.checkers:
+            await self._know_inputs(kind)
         checked = self._check(request, kind, body, url_id)
         checked.is_async = preferences.is_async
         prediction = self._submit(kind, checked, preferences, wants_events)
@@ -441,12 +422,11 @@ class App:
 
     def _check(self, request: Request, kind: _Kind, body: bytes, url_id: Optional[str]) -> PredictionRequest:
         runner = self._runner
-        if runner is None or runner.state != "ready" or kind.component not in self._checkers:
-            self._metrics.refusal("not_ready")
-            reason = runner.why_not_ready() if runner is not None else "No model is configured."
-            raise Refusal(503, {"error": reason, "detail": reason, "status": "failed"})
+        checker = self._documents.checkers.get(kind.component)
+        if runner is None or runner.state != "ready" or checker is None:
+            raise self._not_ready(runner.why_not_ready() if runner is not None else "No model is configured.")
         try:
-            checked = parse_request(body, self._checkers[kind.component], url_id, kind.noun)
+            checked = parse_request(body, checker, url_id, kind.noun)
         except Invalid as invalid:
             self._metrics.refusal("invalid")
             raise Refusal(422, {"detail": invalid.problems}) from None
@@ -454,6 +434,19 @@ class App:
             if name in _TRACE and len(value) <= 1024:
                 checked.trace[name.decode()] = value.decode("latin-1")
         return checked
+
+    async def _know_inputs(self, kind: _Kind) -> None:
+        """Wait until the inputs can be checked, and secrets among them masked. Errors: Refusal."""
+        if self._runner is None or self._runner.state != "ready":
+            return  # it is refused for another reason, or its own worker will tell
+        try:
+            await self._documents.require(kind.mode)
+        except DocumentError as error:
+            raise self._not_ready("The inputs of the %s are not known: %s" % (kind.noun, error)) from None
+
+    def _not_ready(self, reason: str) -> Refusal:
+        self._metrics.refusal("not_ready")
+        return Refusal(503, {"error": reason, "detail": reason, "status": "failed"})
 
     def _submit(
         self, kind: _Kind, checked: PredictionRequest, preferences: Preferences, wants_events: bool
@@ -482,8 +475,7 @@ class App:
             raise Refusal(409, {"detail": text, "error": text, "status": "failed"}) from None
         except NotReady as error:
             self._streams.pop(checked.id, None)
-            self._metrics.refusal("not_ready")
-            raise Refusal(503, {"error": str(error), "detail": str(error), "status": "failed"}) from None
+            raise self._not_ready(str(error)) from None
         return prediction
 
     async def _await_result(
@@ -539,16 +531,17 @@ class App:
         return Response(200, b"PONG", b"text/plain; charset=utf-8")
 
     async def _legacy_signature(self, request: Request, _: str) -> Response:
-        return Response(200, _encode(legacy.type_signature(self._document or {})))
+        return Response(200, _encode(legacy.type_signature(self._documents.document or {})))
 
     async def _legacy_predict(self, request: Request, _: str) -> Response:
         runner = self._runner
         body = await request.body(self._settings.max_body_bytes, self._settings.request_timeout)
-        if runner is None or runner.state != "ready" or self._document is None:
+        document = self._documents.document
+        if runner is None or runner.state != "ready" or document is None:
             raise Refusal(503, {"message": runner.why_not_ready() if runner is not None else "No model is configured."})
         try:
             fields, files = legacy.parse_form(request.header(b"content-type").decode("latin-1"), body)
-            checked = legacy.form_request(self._document, fields, files)
+            checked = legacy.form_request(document, fields, files)
         except legacy.FormError as error:
             raise Refusal(400, {"message": str(error)}) from None
         prediction = self._submit(PREDICTION, checked, _NO_PREFERENCES, wants_events=False)

@@ -127,7 +127,7 @@ class _Life:
         self._runner = runner
         self._environment = environment
         self._version = version
-        self._completion: "Optional[asyncio.Future[None]]" = None
+        self._is_asked = False
 
     async def run(self, listener: socket.socket, client: Any) -> int:
         """The exit status."""
@@ -168,6 +168,7 @@ class _Life:
             assert target is not None
             runner = Runner(self._services, "train", target, self._environment)
             runner.on_finished = lambda prediction: self._app.remember(prediction, "training")
+            runner.on_loaded = lambda message: self._documents.add(message.openapi) if message.openapi else None
             return runner
 
         trainings = Trainings(make_runner if target is not None else None, settings.training_idle)
@@ -179,18 +180,25 @@ class _Life:
         from .app import App
 
         settings = self._settings
-        document = _bundled_document(settings.schema_path)
+        self._documents = _documents(settings)
         app = App(
-            settings, self._runner, self._trainings, self._services.metrics, self._version, document, self._begin_stop
+            settings,
+            self._runner,
+            self._trainings,
+            self._services.metrics,
+            self._version,
+            self._documents,
+            self._begin_stop,
         )
         if settings.has_legacy_http:
             app.offer_legacy()
 
         def loaded(message: Any) -> None:
             if message.openapi is not None:
-                app.set_document(message.openapi)
-            if app.lacks_training_inputs and self._completion is None:
-                self._completion = asyncio.ensure_future(_complete_document(app, settings))
+                self._documents.add(message.openapi)
+            if not self._is_asked:
+                self._is_asked = True
+                self._documents.start_asking()
             if message.is_legacy and settings.has_legacy_http is None:
                 app.offer_legacy()
 
@@ -241,31 +249,41 @@ class _Life:
 
     async def _stop(self) -> None:
         grace = self._settings.shutdown_grace
-        if self._completion is not None:
-            self._completion.cancel()
+        self._documents.stop()
         runners = [self._runner]
         if self._trainings.runner is not None and self._trainings.runner is not self._runner:
             runners.append(self._trainings.runner)
         await asyncio.gather(*[runner.stop(grace, CANCEL_SECONDS) for runner in runners])
 
 
-async def _complete_document(app: Any, settings: Settings) -> None:
-    """Ask the SDK for the document of both targets, for an image without one. Trainings wait for it."""
+def _documents(settings: Settings) -> Any:
+    from .documents import Documents
+
+    targets = {"predict": settings.predict_target, "train": settings.train_target}
+    modes = tuple(mode for mode, target in targets.items() if target is not None)
+    return Documents(_bundled_document(settings.schema_path), modes, lambda mode: _ask_sdk(settings, mode))
+
+
+async def _ask_sdk(settings: Settings, mode: str) -> bytes:
+    """The document of one target, by importing the model in a process of its own. Error: DocumentError."""
+    from .documents import DocumentError
     from .workers import kill_group, worker_environment
 
     process = await asyncio.create_subprocess_exec(
         settings.model_python,
-        *("-m", "cog.command.openapi_schema"),
+        *("-m", "cog.command.openapi_schema", "--mode", mode),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         env=worker_environment(os.environ, settings.sdk, ""),
         start_new_session=True,
     )
     try:
-        output, _ = await process.communicate()
+        output, errors = await process.communicate()
     finally:
         kill_group(process.pid)
-    if process.returncode:
-        logger.warning("trainings are refused: their inputs are not known, because the schema could not be made")
-    else:
-        app.set_document(json.loads(output))
+    if process.returncode == 0:
+        return output
+    text = errors.decode("utf-8", "replace").strip()
+    logger.warning("the %s target cannot be imported to see its inputs:\n%s", mode, text[-4000:])
+    raise DocumentError(text.rpartition("\n")[2][:500] or "the process ended with %s" % process.returncode)

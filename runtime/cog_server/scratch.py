@@ -1,8 +1,8 @@
 """Temporary files of the server and of what passes between it and the worker: one folder, which ends with the server.
 
-    <tmp>/cog-…/worker-<mark>/   what a worker writes for the server; gone when the worker is
-    <tmp>/cog-…/input-…/         the files of one prediction's input
-    <tmp>/cog-…/held/            output files on their way, out of the model's reach
+<tmp>/cog-…/worker-<mark>/   what a worker writes for the server; gone when the worker is
+<tmp>/cog-…/input-…/         the files of one prediction's input
+<tmp>/cog-…/held/            output files on their way, out of the model's reach
 """
 
 from __future__ import annotations

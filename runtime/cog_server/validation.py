@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import math
 import re
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import AbstractSet, Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple, Union
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from .predictions import MASK, FileInput, PredictionRequest, new_id
 
-__all__ = ["InputChecker", "Invalid", "compile_inputs", "parse_request", "problem"]
+__all__ = ["InputChecker", "Invalid", "compile_inputs", "parse_request", "problem", "secret_inputs"]
 
 logger = logging.getLogger("cog_server.validation")
 
@@ -191,8 +191,9 @@ def _check_file(value: Any, location: Path, run: _Run) -> Any:
 
 def _secret(inner: Checker) -> Checker:
     def check(value: Any, location: Path, run: _Run) -> Any:
-        if isinstance(value, str) and value:
-            run.secrets.append(value)
+        run.secrets += [
+            text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str) and text
+        ]
         return inner(value, location, run)
 
     return check
@@ -400,8 +401,26 @@ class InputChecker:
         return value
 
 
-def compile_inputs(document: Mapping[str, Any], component: str) -> InputChecker:
-    """The checker of the component `Input` or `TrainingInput` of an OpenAPI document."""
+def secret_inputs(document: Mapping[str, Any], component: str) -> FrozenSet[str]:
+    """The names of inputs that are secrets, or lists of secrets."""
+    components = (document.get("components") or {}).get("schemas") or {}
+    compiler = _Compiler(components)
+    properties = compiler.resolve(components.get(component)).get("properties") or {}
+    return frozenset(name for name, written in properties.items() if _holds_secret(compiler, written))
+
+
+def _holds_secret(compiler: _Compiler, written: Any) -> bool:
+    resolved = compiler.resolve(written)
+    return _is_secret(resolved) or _is_secret(compiler.resolve(resolved.get("items")))
+
+
+def compile_inputs(
+    document: Mapping[str, Any], component: str, secrets: AbstractSet[str] = frozenset()
+) -> InputChecker:
+    """The checker of the component `Input` or `TrainingInput` of an OpenAPI document.
+
+    `secrets` are inputs to be masked besides those that the document marks.
+    """
     components = (document.get("components") or {}).get("schemas") or {}
     compiler = _Compiler(components)
     schema = compiler.resolve(components.get(component))
@@ -413,7 +432,9 @@ def compile_inputs(document: Mapping[str, Any], component: str) -> InputChecker:
         resolved = compiler.resolve(written)
         check, is_nullable = compiler.checker(written)
         has_default = "default" in resolved
-        has_secret = _is_secret(resolved) or _is_secret(compiler.resolve(resolved.get("items")))
+        has_secret = _holds_secret(compiler, written)
+        if name in secrets and not has_secret:
+            check, has_secret = _secret(check), True
         is_optional = name not in required and (not has_default or resolved.get("default") is None)
         fields.append(
             _Field(

@@ -146,23 +146,3 @@ def test_legacy_models_have_the_endpoints_of_2021(serve):
         answer = server.ask("POST", "/predict", *form(**parts))
         assert answer.status == 400
         assert message in answer.json["message"]
-
-SECRET_TRAIN = """
-from cog import Input, Secret
-def train(token: Secret = Input(description="t"), n: int = Input(le=3)) -> str:
-    return "done"
-"""
-
-
-def test_training_inputs_are_checked_and_secrets_masked_without_a_schema_file(serve, tmp_path, wait_until):
-    folder = tmp_path / "project0"
-    folder.mkdir(parents=True)
-    (folder / "train.py").write_text(SECRET_TRAIN)
-    server = serve(MODEL, config=CONFIG)
-    request = {"input": {"token": "hunter2", "n": 2}}
-    # Until the inputs are known nothing is accepted.
-    wait_until(lambda: server.ask("POST", "/trainings", {"input": {"token": "hunter2", "n": 9}}).status == 422, 10)
-    assert "TrainingInput" in server.ask("GET", "/openapi.json").json["components"]["schemas"]
-    answer = server.ask("POST", "/trainings", request)
-    assert answer.json["output"] == "done"
-    assert "hunter2" not in json.dumps(answer.json)
