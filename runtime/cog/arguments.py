@@ -57,8 +57,8 @@ class _Decoder:
         return self.decode(list(value) if isinstance(value, tuple) else value, field.type, (field.name,))
 
     def decode(self, value: Any, type_: Any, pointer: Pointer) -> Any:
-        if value is None:
-            return None
+        if value is None or (type_ is a.STR and type(value) is str and not self._files):
+            return value
         if isinstance(type_, a.OptionalOf):
             return self.decode(value, type_.item, pointer)
         if isinstance(type_, a.UnionOf):

@@ -1,16 +1,25 @@
-"""The messages between the server and the worker, as bytes on one full-duplex socket.
+"""The messages between the server and the worker, as bytes on two stream sockets.
+
+The first carries predictions and all that the worker says; the worker's main thread reads it when it has nothing to
+run. What must come through while the model runs (`cancel`, `healthcheck`, `shutdown`) has a socket of its own, which
+another thread waits for: so a prediction wakes one thread and not two.
 
 A frame is a length (4 bytes, big-endian, of what follows) and a JSON object in UTF-8 with a `type`. Both sides
 ignore types and fields that they do not know. Python 3.8, standard library only: both interpreters import it.
 
-Server to worker:
+Server to worker, on the first socket:
 
-- `predict`: `id`, `input` (object: declared inputs that were given or have defaults, already validated),
-  `files` (list of `{"pointer": [key or index, ...], "path": str, "name": str, "url": str}`: where in `input`
-  a downloaded file goes), `context` (object of strings), `quiet` (optional; when true, `started` need not be sent)
-- `cancel`: `id`
+- `predict`: `id`, `number` (each prediction of a worker has a higher one than those before, its `id` may come again),
+  `input` (object: declared inputs that were given or have defaults, already validated),
+  `files` (optional list of `{"pointer": [key or index, ...], "path": str, "name": str, "url": str}`: where in `input`
+  a downloaded file goes), `context` (optional object of strings), `quiet` (optional; when true, `started` need not be
+  sent)
+
+On the second socket, which is not ordered with the first:
+
+- `cancel`: `number`: also of a prediction that is on its way, or has ended
 - `healthcheck`: `nonce`
-- `shutdown`
+- `shutdown`: end after the predictions that were sent before
 
 Worker to server, in this order: one `loaded` or `load_failed`; one `ready` or `setup_failed`; then any number of
 the others.
@@ -43,12 +52,15 @@ import struct
 import tempfile
 import threading
 
-__all__ = ["INLINE_BYTES", "MAX_BYTES", "Channel", "decode", "encode", "scratch_folder"]
+__all__ = ["INLINE_BYTES", "MAX_BYTES", "Channel", "decode", "encode", "scratch_folder", "to_json"]
 
 INLINE_BYTES = 1024 * 1024
 MAX_BYTES = 4 * INLINE_BYTES
+READ_BYTES = 64 * 1024
 
 _LENGTH = struct.Struct(">I")
+# Made once: json.dumps() with options makes an encoder for each call.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _SCRATCH = os.environ.get("COGC_SCRATCH")
 
 
@@ -60,14 +72,24 @@ def scratch_folder():
     return _SCRATCH or None
 
 
+def to_json(value):
+    """A value as JSON text. Errors: ValueError, TypeError, RecursionError."""
+    # The encoder is quick with a text alone, but needs 5 µs for any container and for null.
+    if value is None:
+        return "null"
+    if value == [] and type(value) is list:
+        return "[]"
+    return _encode(value)
+
+
 def encode(message):
-    """The bytes of one frame, length included. Large messages are spilled to a file."""
-    body = json.dumps(message, separators=(",", ":"), allow_nan=False).encode("utf-8", "surrogatepass")
+    """The bytes of one frame, length included, of a message or its JSON text. Large ones are spilled to a file."""
+    body = (message if isinstance(message, str) else _encode(message)).encode()
     if len(body) > INLINE_BYTES:
         handle, path = tempfile.mkstemp(prefix="cog-frame-", dir=scratch_folder())
         with os.fdopen(handle, "wb") as file:
             file.write(body)
-        body = json.dumps({"type": "spilled", "path": path}).encode()
+        body = _encode({"type": "spilled", "path": path}).encode()
     return _LENGTH.pack(len(body)) + body
 
 
@@ -85,26 +107,60 @@ def decode(body):
 
 
 class Channel:
-    """Frames over a connected stream socket, with blocking reads; any thread may send."""
+    """Frames over a connected, blocking stream socket; one thread reads, any may send."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._reader = connection.makefile("rb", buffering=65536)
+        self._received = b""
         self._sending = threading.Lock()
 
+    def fileno(self) -> int:
+        """The descriptor of the socket."""
+        return self._socket.fileno()
+
     def send(self, message) -> None:
-        """Send one message. Errors: OSError when the other side is gone."""
+        """Send one message, or its JSON text. Errors: OSError when the other side is gone."""
         frame = encode(message)
         with self._sending:
             self._socket.sendall(frame)
 
     def receive(self):
         """The next message, or None when the other side has closed."""
-        header = self._reader.read(4)
-        if len(header) < 4:
+        while True:
+            message = self._next()
+            if message is not None:
+                return message
+            data = self._socket.recv(READ_BYTES)
+            if not data:
+                return None
+            self._received += data
+
+    def receive_ready(self):
+        """All messages that are there, without waiting for more. Errors: EOFError when the other side has closed."""
+        data = self._socket.recv(READ_BYTES, socket.MSG_DONTWAIT)
+        if not data:
+            raise EOFError
+        self._received += data
+        messages = []
+        while True:
+            message = self._next()
+            if message is None:
+                return messages
+            messages.append(message)
+
+    def close_reading(self) -> None:
+        """Nothing is received any more but what was sent so far."""
+        self._socket.shutdown(socket.SHUT_RD)
+
+    def _next(self):
+        received = self._received
+        if len(received) < 4:
             return None
-        (length,) = _LENGTH.unpack(header)
+        (length,) = _LENGTH.unpack_from(received)
         if length > MAX_BYTES:
             raise ValueError("frame of %d bytes" % length)
-        body = self._reader.read(length)
-        return decode(body) if len(body) == length else None
+        end = 4 + length
+        if len(received) < end:
+            return None
+        self._received = received[end:]
+        return decode(received[4:end])

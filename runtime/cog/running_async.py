@@ -12,11 +12,12 @@ import signal
 import threading
 import time
 from collections import deque
+from _signal import signal as set_handler  # what signal.signal() calls, without 10 µs of looking up enums
 from typing import Any, Callable, Deque, Mapping
 
 from .exceptions import CancelationException
 from .frames import Channel
-from .jobs import Health, Job, slots
+from .jobs import Health, Job, Numbers, slots
 from .logs import PREDICTION, attribute_lines
 from .predictor import Target
 from .scope import scope_of_prediction
@@ -29,7 +30,7 @@ REPEAT_SECONDS = 0.05
 
 
 class AsyncRunner:
-    """Runs jobs as tasks. Everything but `accept`, `cancel`, `stop` and `abandon` runs in the main thread."""
+    """Runs jobs as tasks. Everything but `cancel`, `stop` and `abandon` runs in the main thread."""
 
     def __init__(self, channel: Channel, target: Target) -> None:
         self.max_concurrency = slots(target)
@@ -38,8 +39,10 @@ class AsyncRunner:
         asyncio.set_event_loop(self.loop)
         self._channel = channel
         self._target = target
-        self._jobs: dict[Any, Job] = {}
-        self._tasks: dict[Any, asyncio.Task[None]] = {}
+        self._jobs: dict[int, Job] = {}
+        self._numbers = Numbers()
+        self._lock = threading.Lock()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._waiting: Deque[Job] = deque()
         self._main = threading.main_thread()
         self._process = os.getpid()
@@ -50,19 +53,19 @@ class AsyncRunner:
 
     # Called in the control thread.
 
-    def accept(self, message: Mapping[str, Any]) -> None:
-        """Take a prediction."""
-        job = Job(message, self._target, self.send)
-        self._jobs[job.id] = job
-        self.loop.call_soon_threadsafe(self._admit, job)
+    def cancel(self, number: int) -> None:
+        """Cancel a prediction that runs, waits or is on its way; one that is done stays as it is."""
+        with self._lock:
+            job = self._jobs.get(number)
+            if job is None:
+                self._numbers.cancel(number)
+                return
+        self._interrupt_when_blocked(job)
 
-    def cancel(self, id_: Any) -> None:
-        """Cancel a prediction that runs or waits; one that is done stays as it is."""
-        job = self._jobs.get(id_)
-        if job is None or not job.cancel():
-            return
-        self.loop.call_soon_threadsafe(self._cancel, job)
-        threading.Thread(target=self._interrupt, args=(job,), name="cog-cancel", daemon=True).start()
+    def _interrupt_when_blocked(self, job: Job) -> None:
+        if job.cancel():
+            self.loop.call_soon_threadsafe(self._cancel, job)
+            threading.Thread(target=self._interrupt, args=(job,), name="cog-cancel", daemon=True).start()
 
     def _interrupt(self, job: Job) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
@@ -73,13 +76,16 @@ class AsyncRunner:
             time.sleep(REPEAT_SECONDS)
 
     def stop(self) -> None:
-        """End after what was accepted."""
-        self.loop.call_soon_threadsafe(self._stop)
+        """End after the predictions that were sent before."""
+        self._channel.close_reading()
 
     def abandon(self) -> None:
         """End as soon as possible."""
-        for job in list(self._jobs.values()):
-            self.cancel(job.id)
+        with self._lock:
+            self._numbers.cancel_all()
+            jobs = list(self._jobs.values())
+        for job in jobs:
+            self._interrupt_when_blocked(job)
         self.stop()
 
     # Called in the main thread.
@@ -92,11 +98,13 @@ class AsyncRunner:
 
     def listen(self) -> None:
         """Be ready for signals; without a handler, they would end the process."""
-        signal.signal(signal.SIGUSR1, self._on_signal)
+        set_handler(int(signal.SIGUSR1), self._on_signal)
 
     def run(self) -> int:
         """Run jobs until `stop`; the exit status."""
+        descriptor = self._channel.fileno()
         try:
+            self.loop.add_reader(descriptor, self._receive, descriptor)
             self.loop.run_forever()
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         except OSError:
@@ -128,14 +136,34 @@ class AsyncRunner:
             job.is_cancel_pending = False
             raise CancelationException("the prediction was cancelled")
 
-    def _admit(self, job: Job) -> None:
-        if len(self._tasks) >= self.max_concurrency:
-            self._waiting.append(job)
+    def _receive(self, descriptor: int) -> None:
+        try:
+            messages = self._channel.receive_ready()
+        except BlockingIOError:
             return
-        self._tasks[job.id] = self.loop.create_task(self._run(job))
+        except (EOFError, OSError, ValueError):
+            self.loop.remove_reader(descriptor)
+            self._stop()
+            return
+        for message in messages:
+            if message["type"] == "predict":
+                self._accept(Job(message, self._target, self.send))
+
+    def _accept(self, job: Job) -> None:
+        with self._lock:
+            self._jobs[job.number] = job
+            if self._numbers.take(job.number):
+                job.cancel()
+        if len(self._tasks) < self.max_concurrency:
+            self._start(job)
+        else:
+            self._waiting.append(job)
+
+    def _start(self, job: Job) -> None:
+        self._tasks[job.number] = self.loop.create_task(self._run(job))
 
     def _cancel(self, job: Job) -> None:
-        task = self._tasks.get(job.id)
+        task = self._tasks.get(job.number)
         # A task that has not begun would end without a word; it sees the mark when it begins.
         if task is not None and job.is_cancel_pending and job.has_begun:
             job.is_cancel_pending = False
@@ -165,14 +193,14 @@ class AsyncRunner:
             os._exit(0)
         if job.close():
             fields = {"status": "canceled"}
-        del self._jobs[job.id], self._tasks[job.id]
+        del self._jobs[job.number], self._tasks[job.number]
         try:
             job.finish(fields, is_iterator)
         except OSError:
             self.loop.stop()
         PREDICTION.set(None)
         if self._waiting:
-            self._admit(self._waiting.popleft())
+            self._start(self._waiting.popleft())
         elif self._is_stopping and not self._tasks:
             self.loop.stop()
 

@@ -6,9 +6,8 @@ there is a scope that forgets everything.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Dict, Iterator, Mapping
+from typing import Any, Dict, Mapping
 
 from .metrics import Metrics
 
@@ -46,18 +45,27 @@ def current_scope() -> Scope:
         return Scope()
 
 
-@contextmanager
-def scope_of_prediction(scope: Scope, *, is_alone: bool) -> Iterator[Scope]:
+class scope_of_prediction:  # noqa: N801  (used like a function)
     """Make a scope the current one; `is_alone` when no other prediction can run in this process meanwhile."""
-    token = _scope.set(scope)
-    if is_alone:
-        _of_process.append(scope)
-    try:
-        yield scope
-    finally:
-        if is_alone:
-            _of_process.remove(scope)
-        _scope.reset(token)
+
+    # A class: a generator's context manager would cost as much again as the call of a small model.
+
+    __slots__ = ("_is_alone", "_scope", "_token")
+
+    def __init__(self, scope: Scope, *, is_alone: bool) -> None:
+        self._scope = scope
+        self._is_alone = is_alone
+
+    def __enter__(self) -> Scope:
+        self._token = _scope.set(self._scope)
+        if self._is_alone:
+            _of_process.append(self._scope)
+        return self._scope
+
+    def __exit__(self, *_: Any) -> None:
+        if self._is_alone:
+            _of_process.remove(self._scope)
+        _scope.reset(self._token)
 
 
 def emit_metric(name: str, value: Any) -> None:

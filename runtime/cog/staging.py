@@ -43,7 +43,8 @@ class Stage:
 
     def clean(self) -> None:
         """Delete the temporary files that were yielded."""
-        remove(self._yielded)
+        if self._yielded:
+            remove(self._yielded)
 
     def _place(self, found: FoundFile, is_last: bool, moved: dict[str, str]) -> dict[str, Any]:
         if isinstance(found.source, io.IOBase):

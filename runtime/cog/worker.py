@@ -1,8 +1,8 @@
-"""`python -m cog.worker --fd N --mode predict|train --target file.py:Name`: the process that owns the model.
+"""`python -m cog.worker --fd N --control-fd N --mode predict|train --target file.py:Name`: the model's process.
 
-It speaks the messages of `frames` over one socket, the descriptor N. The main thread imports the model, sets it up and
-runs it; a second thread reads the socket, so that a prediction can be cancelled. It ends when the socket closes.
-Descriptors 1 and 2 belong to the model and to what it starts.
+It speaks the messages of `frames` over two sockets. The main thread imports the model, sets it up, and then takes
+predictions from the first socket and runs them; a second thread waits at the other one, so that a prediction can be
+cancelled. The process ends when the sockets close. Descriptors 1 and 2 belong to the model and to what it starts.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker until its socket closes; the exit status."""
     parser = argparse.ArgumentParser(prog="cog.worker", description=__doc__, allow_abbrev=False)
     parser.add_argument("--fd", type=int, required=True, help="descriptor of the socket to the server")
+    parser.add_argument("--control-fd", type=int, required=True, help="descriptor of the socket for cancels")
     parser.add_argument("--mode", choices=("predict", "train"), default="predict")
     parser.add_argument("--target", required=True, help="file.py:Name")
     options = parser.parse_args(arguments)
-    worker = _Process(_connect(options.fd))
+    worker = _Process(Channel(_connect(options.fd)), Channel(_connect(options.control_fd)))
     _own_descriptors()
     status = worker.run(options.target, options.mode)
     logs.flush()
@@ -72,16 +73,16 @@ def _own_descriptors() -> None:
 class _Process:
     """The life of the worker: load, set up, then predictions until the end."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.channel = Channel(connection)
-        self._is_ready = False
-        self._early: list[dict[str, Any]] = []
+    def __init__(self, channel: Channel, control: Channel) -> None:
+        self.channel = channel
+        self._control = control
         self._lock = threading.Lock()
         self._runner: Any = None
+        self._early: list[dict[str, Any]] = []
 
     def run(self, reference: str, mode: str) -> int:
         """Do it all; the exit status."""
-        threading.Thread(target=self._read, name="cog-control", daemon=True).start()
+        threading.Thread(target=self._listen, name="cog-control", daemon=True).start()
         try:
             target = load_target(reference, mode)
             runner = _runner(self.channel, target)
@@ -97,10 +98,10 @@ class _Process:
         logs.flush()
         runner.listen()
         with self._lock:
-            self.channel.send({"type": "ready"})
-            self._runner, early = runner, self._early
-            for message in early:
-                self._dispatch(message)
+            self._runner = runner
+            for message in self._early:
+                self._obey(message)
+        self.channel.send({"type": "ready"})
         return int(runner.run())
 
     def _fail(self, kind: str, error: BaseException) -> int:
@@ -112,17 +113,17 @@ class _Process:
             pass
         return 1
 
-    def _read(self) -> None:
-        """Take what the server sends, in the order it comes."""
+    def _listen(self) -> None:
+        """Take what must be heard while the model runs."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         while True:
             try:
-                message = self.channel.receive()
+                message = self._control.receive()
             except (OSError, ValueError):
                 message = None
             with self._lock:
                 if self._runner is not None:
-                    self._dispatch(message or {"type": "closed"})
+                    self._obey(message or {"type": "closed"})
                 elif message is None or message.get("type") == "shutdown":
                     # The model is still being set up, and nobody waits for it.
                     os._exit(0 if message else 1)
@@ -131,12 +132,10 @@ class _Process:
             if message is None:
                 return
 
-    def _dispatch(self, message: dict[str, Any]) -> None:
+    def _obey(self, message: dict[str, Any]) -> None:
         kind = message.get("type")
-        if kind == "predict":
-            self._runner.accept(message)
-        elif kind == "cancel":
-            self._runner.cancel(message["id"])
+        if kind == "cancel":
+            self._runner.cancel(message["number"])
         elif kind == "healthcheck":
             self._runner.health.check(message.get("nonce"))
         elif kind == "shutdown":

@@ -118,6 +118,7 @@ class Prediction:
         "id",
         "is_cancel_requested",
         "metrics",
+        "number",
         "observers",
         "request",
         "seconds",
@@ -136,6 +137,7 @@ class Prediction:
         self.completed_at: Optional[str] = None
         self.seconds: Optional[float] = None
         self.dispatched_at: Optional[float] = None
+        self.number = 0
         self.is_cancel_requested = False
         self.cancel_hooks: List[Callable[[], None]] = []
         self.observers: List[Observer] = []

@@ -122,6 +122,7 @@ class Runner:
         self._outboxes: Dict[str, _Outbox] = {}
         self._fetches: "Dict[str, asyncio.Task[None]]" = {}
         self._decoders: Dict[str, Any] = {}
+        self._number = 0
         self._crashes = 0
         self._was_ready = False
         self._is_stopping = False
@@ -307,7 +308,7 @@ class Runner:
             self._conclude(prediction, "canceled")
         elif identity in self._dispatched:
             if self._worker is not None:
-                self._worker.send({"type": "cancel", "id": identity})
+                self._worker.control({"type": "cancel", "number": prediction.number})
                 loop = asyncio.get_running_loop()
                 loop.call_later(self._settings.cancel_grace, self._cancel_timed_out, prediction, self._worker)
         elif identity in self._fetches:
@@ -357,16 +358,20 @@ class Runner:
         request = prediction.request
         self._dispatched[prediction.id] = prediction
         prediction.dispatched_at = time.monotonic()
-        worker.send(
-            {
-                "type": "predict",
-                "id": prediction.id,
-                "input": request.input,
-                "files": files,
-                "context": request.context,
-                "quiet": True,
-            }
-        )
+        self._number += 1
+        prediction.number = self._number
+        message = {
+            "type": "predict",
+            "id": prediction.id,
+            "number": prediction.number,
+            "input": request.input,
+            "quiet": True,
+        }
+        if files:
+            message["files"] = files
+        if request.context:
+            message["context"] = request.context
+        worker.send(message)
         if prediction.observers or request.is_async:
             # The answer to an asynchronous request says `starting`.
             asyncio.get_running_loop().call_soon(prediction.process)
@@ -566,7 +571,7 @@ class Runner:
     def _stop_after_failure(self, prediction: Prediction) -> None:
         """No output can be delivered any more: the model need not go on."""
         if self._worker is not None and prediction.id in self._dispatched:
-            self._worker.send({"type": "cancel", "id": prediction.id})
+            self._worker.control({"type": "cancel", "number": prediction.number})
             loop = asyncio.get_running_loop()
             loop.call_later(self._settings.cancel_grace, self._cancel_timed_out, prediction, self._worker)
 
@@ -591,7 +596,7 @@ class Runner:
         if self._health is None or self._health.done():
             self._health = asyncio.get_running_loop().create_future()
             self._nonce += 1
-            worker.send({"type": "healthcheck", "nonce": self._nonce})
+            worker.control({"type": "healthcheck", "nonce": self._nonce})
         try:
             answer = await asyncio.wait_for(asyncio.shield(self._health), HEALTHCHECK_SECONDS)
         except asyncio.TimeoutError:

@@ -1,7 +1,8 @@
 """One worker process: started, listened to, signalled and buried, with everything it started itself.
 
-The control socket carries frames. Descriptors 1 and 2 are pipes that are read in steps of 64 KB and handed on as they
-are; stdin is empty. The process leads its own session, so that its children can be found when it ends.
+Two sockets carry frames: one for predictions, one for what must come through while they run. Descriptors 1 and 2 are
+pipes that are read in steps of 64 KB and handed on as they are; stdin is empty. The process leads its own session, so
+that its children can be found when it ends.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
 _SERVER_SECRETS = ("COG_API_TOKEN", "WEBHOOK_AUTH_TOKEN")
 
 
-def worker_command(python: str, mode: str, target: str, descriptor: int) -> List[str]:
-    """The command line of a worker that serves `target`."""
-    return [python, "-m", "cog.worker", "--fd", str(descriptor), "--mode", mode, "--target", target]
+def worker_command(python: str, mode: str, target: str, descriptor: int, control: int) -> List[str]:
+    """The command line of a worker that serves `target`, with the descriptors of its two sockets."""
+    sockets = ["--fd", str(descriptor), "--control-fd", str(control)]
+    return [python, "-m", "cog.worker", *sockets, "--mode", mode, "--target", target]
 
 
 def worker_environment(environment: Mapping[str, str], sdk: str, mark: str, scratch: str = "") -> Dict[str, str]:
@@ -83,29 +85,31 @@ class Worker:
         self._folder = scratch.path("worker-" + self.mark)
         self.exit_code: Optional[int] = None
         self.is_gone = False
-        ours, theirs = socket.socketpair()
+        (ours, theirs), (our_control, their_control) = socket.socketpair(), socket.socketpair()
         out, err = os.pipe(), os.pipe()
         try:
             self._process = subprocess.Popen(
-                worker_command(python, mode, target, theirs.fileno()),
+                worker_command(python, mode, target, theirs.fileno(), their_control.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=out[1],
                 stderr=err[1],
                 env=worker_environment(environment, sdk, self.mark, self._folder),
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), their_control.fileno()),
                 start_new_session=True,
             )
         except OSError:
             for descriptor in (out[0], err[0]):
                 os.close(descriptor)
             ours.close()
+            our_control.close()
             raise
         finally:
             theirs.close()
+            their_control.close()
             os.close(out[1])
             os.close(err[1])
         self.pid = self._process.pid
-        self._socket: Optional[socket.socket] = ours
+        self._sockets = (ours, our_control)
         self._pipes: List[Tuple[int, str]] = [(out[0], "stdout"), (err[0], "stderr")]
         self._pipe_bytes = PIPE_BYTES
         for descriptor, _ in self._pipes:
@@ -115,7 +119,7 @@ class Worker:
             except OSError:
                 logger.debug("the pipe keeps its size")
         self._reader = FrameReader()
-        self._transport: Optional[asyncio.Transport] = None
+        self._transports: List[asyncio.Transport] = []
         self._is_connected = True
         self._has_exited = False
         self._is_killed = False
@@ -131,16 +135,24 @@ class Worker:
         self._on_message, self._on_output, self._on_gone = on_message, on_output, on_gone
         for descriptor, source in self._pipes:
             self._loop.add_reader(descriptor, self._read_pipe, descriptor, source)
-        assert self._socket is not None
-        self._socket.setblocking(False)
-        transport, _ = await self._loop.create_connection(lambda: _Control(self), sock=self._socket)
-        self._transport = transport
+        protocols = (_Messages(self), _Control(self))
+        for connection, protocol in zip(self._sockets, protocols):
+            connection.setblocking(False)
+            transport, _ = await self._loop.create_connection(lambda made=protocol: made, sock=connection)
+            self._transports.append(transport)
         threading.Thread(target=self._wait, name="worker-%d" % self.pid, daemon=True).start()
 
     def send(self, message: Dict[str, object]) -> None:
-        """Send one message; to a worker that is gone it is lost."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(encode_frame(message, self._folder))
+        """Send a prediction; to a worker that is gone it is lost."""
+        self._write(0, message)
+
+    def control(self, message: Dict[str, object]) -> None:
+        """Send what the worker hears while it runs a prediction; to a worker that is gone it is lost."""
+        self._write(1, message)
+
+    def _write(self, index: int, message: Dict[str, object]) -> None:
+        if self._transports and not self._transports[index].is_closing():
+            self._transports[index].write(encode_frame(message, self._folder))
 
     def drain(self) -> None:
         """Read what the pipes hold at this moment: everything that was written before the last frame."""
@@ -154,7 +166,7 @@ class Worker:
 
     def terminate(self) -> None:
         """Ask the process to end."""
-        self.send({"type": "shutdown"})
+        self.control({"type": "shutdown"})
 
     def kill(self) -> None:
         """End the process and all that it started, now."""
@@ -196,8 +208,11 @@ class Worker:
         if self._has_exited:
             self._finish()
         else:
-            # A worker without its socket is lost. One that is ending needs a moment for its exit status.
-            self._loop.call_later(0.25, self._kill_unless_exited)
+            self._lose()
+
+    def _lose(self) -> None:
+        # A worker without its sockets is lost. One that is ending needs a moment for its exit status.
+        self._loop.call_later(0.25, self._kill_unless_exited)
 
     def _kill_unless_exited(self) -> None:
         if not self._has_exited:
@@ -230,19 +245,27 @@ class Worker:
         self.is_gone = True
         for descriptor, _ in list(self._pipes):
             self._close_pipe(descriptor)
-        if self._transport is not None:
-            self._transport.abort()
+        for transport in self._transports:
+            transport.abort()
         self._scratch.remove(os.path.basename(self._folder))
         self._on_gone(self, self.exit_code)
 
 
-class _Control(asyncio.Protocol):
+class _Messages(asyncio.Protocol):
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self.data_received = worker._received  # type: ignore[method-assign]
 
     def connection_lost(self, error: Optional[Exception]) -> None:
         self._worker._disconnected()
+
+
+class _Control(asyncio.Protocol):
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def connection_lost(self, error: Optional[Exception]) -> None:
+        self._worker._lose()
 
 
 def kill_group(pid: int) -> None:

@@ -24,12 +24,13 @@ TIMEOUT_SECONDS = 20
 class Worker:
     """A worker process. `log` is all that it wrote to descriptors 1 and 2 so far."""
 
-    def __init__(self, process, connection):
+    def __init__(self, process, connection, control):
         from cog.frames import Channel
 
         self.process = process
-        self.connection = connection
-        self.channel = Channel(connection)
+        self.connections = (connection, control)
+        self.channel, self.control = Channel(connection), Channel(control)
+        self.numbers = {}
         self._log = []
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -72,13 +73,15 @@ class Worker:
         return self
 
     def send(self, **message):
-        self.channel.send(message)
+        (self.channel if message["type"] == "predict" else self.control).send(message)
 
     def begin(self, input=None, **fields):
         """Send a prediction and return its id."""
         self._count += 1
-        id_ = "p%d" % self._count
-        self.send(type="predict", id=id_, input=input or {}, files=fields.pop("files", []), context={}, **fields)
+        id_ = fields.pop("id", "p%d" % self._count)
+        self.numbers[id_] = self._count
+        fields = {"number": self._count, "files": [], "context": {}, **fields}
+        self.send(type="predict", id=id_, input=input or {}, **fields)
         return id_
 
     def finish(self, id_=None):
@@ -93,11 +96,12 @@ class Worker:
         return self.finish(self.begin(input, **fields))[-1]
 
     def cancel(self, id_):
-        self.send(type="cancel", id=id_)
+        self.send(type="cancel", number=self.numbers[id_])
 
     def hang_up(self):
-        """Close the socket, as a server that dies does."""
-        self.connection.shutdown(socket.SHUT_RDWR)
+        """Close the sockets, as a server that dies does."""
+        for connection in self.connections:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def end(self):
         """The exit status, after the socket was closed."""
@@ -119,25 +123,26 @@ class Worker:
             pass
         self.process.wait()
         self._reader.join(5)
-        self.channel._reader.close()
-        self.connection.close()
+        for connection in self.connections:
+            connection.close()
 
 
 def start(folder, source, name="Predictor", mode="predict", environment=None, is_ready=True):
     """Start a worker for a source; by default wait until it is ready."""
     (folder / "predict.py").write_text(HEADER + dedent(source))
-    ours, theirs = socket.socketpair()
-    ours.settimeout(None)
+    (ours, theirs), (our_control, their_control) = socket.socketpair(), socket.socketpair()
     variables = {**os.environ, "PYTHONPATH": str(ROOT / "runtime"), **(environment or {})}
-    arguments = ["--fd", str(theirs.fileno()), "--mode", mode, "--target", "predict.py:" + name]
+    arguments = ["--fd", str(theirs.fileno()), "--control-fd", str(their_control.fileno())]
+    arguments += ["--mode", mode, "--target", "predict.py:" + name]
     process = subprocess.Popen(
         [sys.executable, "-m", "cog.worker", *arguments],
-        cwd=str(folder), env=variables, pass_fds=[theirs.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        cwd=str(folder), env=variables, pass_fds=[theirs.fileno(), their_control.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     theirs.close()
+    their_control.close()
     process.stdin.close()
-    worker = Worker(process, ours)
+    worker = Worker(process, ours, our_control)
     watchdog = threading.Timer(TIMEOUT_SECONDS, _give_up, (worker,))
     watchdog.daemon = True
     watchdog.start()

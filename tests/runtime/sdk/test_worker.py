@@ -197,7 +197,7 @@ def test_children_do_not_hold_the_control_socket(worker):
     found.predict({"how": "fork"})
     os.kill(found.process.pid, signal.SIGKILL)
     found.process.wait()
-    assert is_readable(found.connection, 5), "a child holds the socket open"
+    assert is_readable(found.connections[0], 5), "a child holds the socket open"
     assert found.channel.receive() is None
 
 
@@ -586,8 +586,7 @@ def test_metrics_and_context(worker):
                     return [str(error), scope.context]
         """
     found = worker(source)
-    found.send(type="predict", id="p", input={}, files=[], context={"k": "v"})
-    messages = found.finish("p")
+    messages = found.finish(found.begin(context={"k": "v"}))
     assert [(m["name"], m["value"], m["mode"]) for m in messages if m["type"] == "metric"] == [
         ("a.b", 1, "replace"), ("a.b", 2, "replace"), ("n", 1.5, "incr"), ("n", None, "replace"), ("thread", True, "replace"),
     ]  # fmt: skip

@@ -211,7 +211,7 @@ def test_scopes_of_tasks_are_their_own(worker):
         """
     found = worker(source, "predict")
     for name in ("a", "b"):
-        found.send(type="predict", id=name, input={"s": name}, files=[], context={"who": name})
+        found.begin({"s": name}, id=name, context={"who": name})
     messages = found.finish()
     messages += found.finish()
     assert {(m["id"], m["value"]) for m in messages if m["type"] == "metric"} == {("a", "a"), ("b", "b")}
