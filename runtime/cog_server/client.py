@@ -89,6 +89,9 @@ def check_host(host: Optional[str], reach: Reach) -> None:
     try:
         ipaddress.ip_address(host.split("%", 1)[0])
     except ValueError:
+        if ":" in host or not any(character.isalpha() for character in host):
+            # 127.1, 2130706433, 0177.0.0.1: the library would take it for an address and not resolve it.
+            raise AddressRefused("the host %s is not a canonical address: refused" % host) from None
         return
     check_address(host, reach)
 

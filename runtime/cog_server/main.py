@@ -20,8 +20,10 @@ __all__ = ["main"]
 logger = logging.getLogger("cog_server")
 
 CANCEL_SECONDS = 0.7
-# How long deliveries of webhooks may take after the last prediction: what is left of the grace, within these bounds.
+# How long deliveries of webhooks may take after the last prediction: within these bounds, what is left of the time
+# after which `docker stop` kills, or of a grace that is longer.
 LEAST_WEBHOOK_SECONDS, MOST_WEBHOOK_SECONDS = 0.8, 3.0
+USUAL_GRACE_SECONDS = 8.0
 KEEP_ALIVE_SECONDS = 75
 
 
@@ -143,7 +145,8 @@ class _Life:
         server.should_exit = True
         has_failed = self._runner.state in ("setup_failed", "defunct")
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._settings.shutdown_grace + CANCEL_SECONDS + LEAST_WEBHOOK_SECONDS
+        grace = max(self._settings.shutdown_grace, USUAL_GRACE_SECONDS)
+        end = loop.time() + grace + CANCEL_SECONDS + LEAST_WEBHOOK_SECONDS
         await self._stop()
         left = min(max(end - loop.time(), LEAST_WEBHOOK_SECONDS), MOST_WEBHOOK_SECONDS)
         await self._services.webhooks.close(left)

@@ -67,17 +67,17 @@ def test_unknown_names_are_an_attribute_error():
         cog.no_such_name  # noqa: B018
 
 
+def test_import_cog_loads_nothing_else():
+    code = "import sys\nbefore = set(sys.modules)\nimport cog\nprint(*set(sys.modules) - before)"
+    assert set(run(code).stdout.split()) <= {"cog", "__future__"}
+
+
 def test_importing_the_names_of_a_model_loads_nothing_heavy():
     code = "import cog\nfrom cog import BasePredictor, Input, Path, BaseModel, Secret, current_scope\nimport sys\nprint(*sys.modules)"
     loaded = set(run(code).stdout.split())
     assert loaded.isdisjoint(
         {"numpy", "torch", "pydantic", "asyncio", "inspect", "dataclasses", "urllib.request", "mimetypes"}
     )
-
-
-def test_import_cog_takes_less_than_ten_milliseconds():
-    code = "import time\nt = time.perf_counter()\nimport cog\nprint((time.perf_counter() - t) * 1000)"
-    assert min(float(run(code).stdout) for _ in range(5)) < 10
 
 
 def test_names_of_the_past_say_so_once():

@@ -36,6 +36,8 @@ def server_python() -> str | None:
 
 
 SERVER_PYTHON = server_python()
+# The interpreter that models run in; in images it has the same minor version as the server's.
+MODEL_PYTHON = os.environ.get("COGC_MODEL_PYTHON") or sys.executable
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -148,7 +150,7 @@ def running_server(
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cog.server.http", "--host", "127.0.0.1", *arguments],
+            [MODEL_PYTHON, "-m", "cog.server.http", "--host", "127.0.0.1", *arguments],
             cwd=folder,
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -277,3 +279,8 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def wait_until() -> Callable[..., Any]:
     return until
+
+
+@pytest.fixture
+def model_python() -> str:
+    return MODEL_PYTHON

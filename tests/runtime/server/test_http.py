@@ -30,7 +30,7 @@ def raw(server, data: bytes, seconds: float = 5) -> bytes:
         return found
 
 
-def test_discovery_documents_and_pages(shared):
+def test_discovery_documents_and_pages(shared, model_python):
     discovery = shared.ask("GET", "/").json
     assert discovery["predictions_cancel_url"] == "/predictions/{prediction_id}/cancel"
     assert "trainings_url" not in discovery
@@ -41,7 +41,8 @@ def test_discovery_documents_and_pages(shared):
     metrics = shared.ask("GET", "/metrics").body.decode()
     assert "cog_ready 1.0" in metrics
     health = shared.health()
-    assert health["version"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    version = subprocess.run([model_python, "-V"], capture_output=True, text=True, check=True).stdout
+    assert health["version"]["python"] == version.split()[1]
 
 
 def test_wrong_paths_and_methods(shared):

@@ -217,10 +217,8 @@ def test_sys_exit_fails_one_prediction(shared):
     assert shared.predict()["status"] == "succeeded"
 
 
-def test_the_worker_runs_in_the_models_interpreter_without_our_libraries(shared):
-    import sys
-
-    assert shared.predict(do="where")["output"] == [sys.executable, False, False]
+def test_the_worker_runs_in_the_models_interpreter_without_our_libraries(shared, model_python):
+    assert shared.predict(do="where")["output"] == [model_python, False, False]
 
 
 def test_large_values_pass_in_and_out(shared):

@@ -36,9 +36,10 @@ class Predictor(BasePredictor):
         print("running", flush=True)
         if do == "files":
             for number in range(1000):
-                path = Path(tempfile.mkdtemp()) / "out.bin"
-                path.write_bytes(b"x" * 2_000_000)
-                yield path
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / "out.bin"
+                    path.write_bytes(b"x" * 2_000_000)
+                    yield path
         end = time.monotonic() + (0 if do == "nothing" else 600)
         while time.monotonic() < end:
             try:
