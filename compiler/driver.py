@@ -127,7 +127,8 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
         links=source_links(entries, dockerignore, _left_out(weights, hidden)),
         hidden=hidden,
         certificate=source.certificate,
-        schema=schema,
+        schema=schema.document,
+        schema_gaps=schema.gaps + tuple(finding for finding in found if finding.code == "COG313"),
     )
     found += _unencodable(facts)
     build = lower(config, facts, options)
@@ -155,9 +156,9 @@ def read_schema(source: Source) -> tuple[str | None, Config | None, tuple[Diagno
         return None, None, in_order(found)
     dockerignore, _ = _dockerignore(source.files)
     found += check_target_files(config, source.files, source.files.walk(), dockerignore, bringer(config))
-    document, problems = model_schema(config, source.files)
+    schema, problems = model_schema(config, source.files)
     found = in_order((*found, *problems))
-    return (None if has_errors(found) else document), config, found
+    return (None if has_errors(found) else schema.document), config, found
 
 
 def weights_build(build: ResolvedBuild) -> ResolvedBuild | None:

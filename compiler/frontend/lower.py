@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Literal
 
+from ..diagnostics import Diagnostic
 from ..ir.node import Cause
 from ..ir.nodes import (
     BindMount,
@@ -18,6 +19,7 @@ from ..ir.nodes import (
     Expose,
     ImageBase,
     InitProcess,
+    ModelSchema,
     Mount,
     OpenBase,
     OpenStage,
@@ -57,6 +59,7 @@ INIT = "/sbin/tini"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 CERTIFICATE_FILE = "ca-certificate.crt"
 SCHEMA_FILE = "openapi_schema.json"
+IMPORTED_SCHEMA = "/tmp/cogc-schema"  # a directory that any user of the image can make
 PORT = 5000
 MAX_LINE_CHARACTERS = 15_000  # of up to four bytes
 
@@ -86,7 +89,7 @@ class ProjectFacts:
     `entries` are the files and directories to copy when a path cannot be left out of a copy of everything:
     (path, is_directory); `links` are the symbolic links beside them: (path, what it says). `hidden` are paths
     that must stay out of the code layer besides weights. `certificate` is PEM text, `schema` the compact JSON of
-    the OpenAPI document.
+    the OpenAPI document; without it, `schema_gaps` are the findings that leave it open.
     """
 
     directory: str
@@ -96,6 +99,7 @@ class ProjectFacts:
     hidden: tuple[str, ...] = ()
     certificate: str | None = None
     schema: str | None = None
+    schema_gaps: tuple[Diagnostic, ...] = ()
 
 
 def lower(config: conf.Config, facts: ProjectFacts, options: BuildOptions) -> Build:
@@ -114,7 +118,7 @@ class _Lowering:
         stages = [self._python(), self._base(), self._packages(), *self._init(), self._server()]
         if self._weight_layers():
             stages.append(self._weights())
-        stages.append(self._model())
+        stages += [self._model(), *self._completion()]
         return Build(
             request=self._request(),
             summary=self._summary(),
@@ -269,6 +273,30 @@ class _Lowering:
         if self._user:
             steps.append(User(name=self._user, because=self._user_causes()))
         return OpenStage(name="model", base=StageBase(stage="packages"), steps=tuple(steps))
+
+    def _completion(self) -> Iterator[OpenStage]:
+        """Two stages on top of the model: one that imports it, and the image with what came of that.
+
+        What the import leaves behind, caches and downloads, is not in the image. An import that fails copies nothing.
+        """
+        gaps = self._facts.schema_gaps
+        if self._facts.schema is not None or not gaps or not self._options.with_source:
+            return
+        files = list(dict.fromkeys(gap.span.file for gap in gaps if gap.span))
+        told = f"{' and '.join(files)} {'does' if len(files) == 1 else 'do'} not say all of its inputs and outputs"
+        why = Cause(kind="rule", text=f"imports the model, because {told}")
+        details = tuple(Cause(kind="default", text=gap.message, span=gap.span) for gap in gaps)
+        note = Cause(kind="rule", text="where the import fails, the server makes the schema when it starts")
+        steps = (ModelSchema(destination=f"{IMPORTED_SCHEMA}/{SCHEMA_FILE}", because=(note, *details)),)
+        yield OpenStage(name="schema", base=StageBase(stage="model"), steps=steps, because=(why,))
+        copied = Copy(
+            sources=(f"{IMPORTED_SCHEMA}/",),
+            destination=f"{PROJECT}/.cog/",
+            from_stage="schema",
+            because=_default("the schema that the server publishes"),
+        )
+        end = (Cause(kind="rule", text="the model with its schema"),)
+        yield OpenStage(name="complete", base=StageBase(stage="model"), steps=(copied,), because=end)
 
     def _run(self, command: conf.Command) -> Run:
         secrets = [mount.id for mount in command.mounts if isinstance(mount, conf.SecretMount)]

@@ -33,6 +33,7 @@ __all__ = [
     "InstallPython",
     "Label",
     "LinkerCache",
+    "ModelSchema",
     "Mount",
     "OpenBase",
     "OpenStage",
@@ -244,6 +245,13 @@ class User(Node):
 
 
 @record
+class ModelSchema(Node):
+    """Import the model and write its OpenAPI document to `destination`; nothing is written if the import fails."""
+
+    destination: str
+
+
+@record
 class Precompile(Node):
     """Compile all Python files to optimised bytecode with fixed times."""
 
@@ -266,6 +274,7 @@ SharedStep: TypeAlias = (
     | UserAccount
     | User
     | Precompile
+    | ModelSchema
 )
 
 

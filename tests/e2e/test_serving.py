@@ -6,7 +6,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -105,8 +105,9 @@ class Client:
 
 
 @contextmanager
-def serving(engine: Engine, image: Image, *options: str) -> Iterator[tuple[Client, str]]:
-    container = engine.text("run", "--detach", "--publish=127.0.0.1::5000", *options, image.reference).strip()
+def serving(engine: Engine, image: Image, *options: str, command: Sequence[str] = ()) -> Iterator[tuple[Client, str]]:
+    words = ["run", "--detach", "--publish=127.0.0.1::5000", *options, image.reference, *command]
+    container = engine.text(*words).strip()
     try:
         port = int(engine.text("port", container, "5000").split(":")[-1])
         client = Client(port)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .analyse import analyse_target
 from .openapi import openapi_document
+from .report import leaves_open
 from .types import (
     Absent,
     Default,
@@ -50,6 +51,7 @@ __all__ = [
     "UnionOf",
     "analyse_target",
     "freeze",
+    "leaves_open",
     "openapi_document",
     "thaw",
 ]

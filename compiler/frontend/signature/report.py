@@ -14,11 +14,16 @@ from ...source import Span
 from .constants import NotConstant
 from .modules import Module
 
-__all__ = ["COMPLETED_IN_IMAGE", "Findings", "Place", "Where"]
+__all__ = ["COMPLETED_IN_IMAGE", "Findings", "Place", "Where", "leaves_open"]
 
 Place: TypeAlias = Literal["input", "output", "field"]
 
 COMPLETED_IN_IMAGE = "the schema is completed when the image is built, by importing the model there"
+
+
+def leaves_open(diagnostic: Diagnostic) -> bool:
+    """Whether a finding is about something that only the image can tell."""
+    return diagnostic.hint == COMPLETED_IN_IMAGE
 
 
 @dataclass(frozen=True, slots=True)

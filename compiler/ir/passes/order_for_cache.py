@@ -1,4 +1,4 @@
-"""Order the steps of the final stage so that what changes often comes last."""
+"""Order the steps of the stages with the model so that what changes often comes last."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..nodes import (
     ResolvedBuild,
     Run,
     SourceCode,
+    Stage,
     Step,
     User,
     Workdir,
@@ -27,9 +28,15 @@ def order_for_cache(build: ResolvedBuild) -> ResolvedBuild:
     The order among steps of one rank stays. A code edit then rebuilds the code's layer alone; labels and the
     user after it are settings, which cost nothing.
     """
-    *others, last = build.stages
-    steps = tuple(sorted(last.steps, key=_rank))
-    return replace(build, stages=(*others, replace(last, steps=steps)))
+    stages = tuple(
+        replace(stage, steps=tuple(sorted(stage.steps, key=_rank))) if _has_model(stage, build) else stage
+        for stage in build.stages
+    )
+    return replace(build, stages=stages)
+
+
+def _has_model(stage: Stage, build: ResolvedBuild) -> bool:
+    return stage is build.stages[-1] or any(isinstance(step, SourceCode) for step in stage.steps)
 
 
 def _rank(step: Step) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from cogc.diagnostics import Diagnostic, report
 from cogc.frontend.bind import bind
 from cogc.frontend.lower import BuildOptions, ProjectFacts, lower, readable_size
 from cogc.frontend.parse import parse
@@ -14,6 +17,7 @@ from cogc.ir.nodes import (
     Copy,
     Env,
     ImageBase,
+    ModelSchema,
     OpenStage,
     Precompile,
     Process,
@@ -25,7 +29,7 @@ from cogc.ir.nodes import (
     UserAccount,
     WantedPythonPackages,
 )
-from cogc.source import SourceFile
+from cogc.source import SourceFile, Span
 from tests.memory_files import MemoryFiles
 
 WEIGHTS = Weights(("checkpoints",), ("w.bin",), (("checkpoints", 20_000_000), ("w.bin", 30_000_000)))
@@ -40,12 +44,18 @@ def build(
     hidden: tuple[str, ...] = (".cog",),
     certificate: str | None = None,
     schema: str | None = None,
+    gaps: tuple[Diagnostic, ...] = (),
 ) -> Build:
     root, _ = parse(SourceFile(file, text))
     assert root is not None
     config, _ = bind(root, file, MemoryFiles({"predict.py": ""}))
     facts = ProjectFacts(
-        directory="My Model", weights=weights or Weights(), hidden=hidden, certificate=certificate, schema=schema
+        directory="My Model",
+        weights=weights or Weights(),
+        hidden=hidden,
+        certificate=certificate,
+        schema=schema,
+        schema_gaps=gaps,
     )
     return lower(config, facts, options or BuildOptions())
 
@@ -67,6 +77,34 @@ def test_stages_are_in_build_order() -> None:
 def test_process_1_has_a_stage_of_its_own_where_the_base_image_may_have_no_apt() -> None:
     made = build(options=BuildOptions(base_image="own:1"))
     assert [s.name for s in made.stages] == ["python", "base", "packages", "init", "server", "model"]
+
+
+GAP = report("COG410", "the default is computed", Span.of_file("predict.py"))
+
+
+def test_a_schema_that_the_source_leaves_open_has_stages_on_top_of_the_model() -> None:
+    made = build("predict: predict.py:P\nbuild: {user: model}", gaps=(GAP, replace(GAP, span=Span.of_file("train.py"))))
+    assert [s.name for s in made.stages[-3:]] == ["model", "schema", "complete"]
+    schema, complete = stage(made, "schema"), stage(made, "complete")
+    assert schema.base == complete.base == StageBase(stage="model")
+    (step,) = schema.steps
+    assert step == ModelSchema(destination="/tmp/cogc-schema/openapi_schema.json")
+    assert [(cause.text, cause.span) for cause in step.because[1:2]] == [(GAP.message, GAP.span)]
+    assert "predict.py and train.py do not say" in schema.because[0].text
+    assert complete.steps == (Copy(sources=("/tmp/cogc-schema/",), destination="/src/.cog/", from_stage="schema"),)
+    assert [s for s in made.stages[-3].steps if isinstance(s, User)], "the model is imported as its user"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        build("predict: predict.py:P"),
+        build("predict: predict.py:P", schema="{}"),
+        build("predict: predict.py:P", BuildOptions(with_source=False), gaps=(GAP,)),
+    ],
+)
+def test_a_schema_that_is_known_or_cannot_be_read_in_the_image_has_none(made: Build) -> None:
+    assert made.stages[-1].name == "model"
 
 
 def test_only_gpu_images_see_devices() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cogc.ir.nodes import Run, SourceCode
 from cogc.ir.passes.order_for_cache import order_for_cache
 from tests.builds import resolved_build
@@ -29,3 +31,15 @@ def test_nothing_that_makes_a_layer_comes_after_the_code() -> None:
 def test_it_is_idempotent() -> None:
     build = resolved_build(TEXT)
     assert order_for_cache(build) == build
+
+
+def test_the_stage_of_the_code_is_ordered_also_below_others() -> None:
+    open_type = "from somewhere import T\nclass P:\n    def predict(self, a: T) -> str: ...\n"
+    build = resolved_build(TEXT + "\npredict: predict.py:P", {"predict.py": open_type})
+    assert [stage.name for stage in build.stages[-3:]] == ["model", "schema", "complete"]
+    model, last = build.stages[-3], build.stages[-1]
+    shuffled = replace(build, stages=(*build.stages[:-3], replace(model, steps=model.steps[::-1]), *build.stages[-2:]))
+    kinds = [type(step).__name__ for step in order_for_cache(shuffled).stages[-3].steps]
+    assert kinds[0] == "Run"
+    assert kinds[-2:] == ["SourceCode", "User"]
+    assert [type(step).__name__ for step in last.steps] == ["Copy", "Label"]
