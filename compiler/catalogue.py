@@ -1,8 +1,8 @@
 """The catalogue of diagnostic codes: the stable name, the severity and one sentence for each.
 
 COG1xx reading cog.yaml and its keys; COG2xx requirements and resolution; COG3xx the project's files and the
-image; COG4xx the model's signature; COG5xx the command line, files and output. Every code has a page in
-docs/diagnostics. A code is never reused for something else.
+image; COG4xx the model's signature; COG5xx the command line, files and output; COG6xx engines, builds and registries.
+Every code has a page in docs/diagnostics. A code is never reused for something else.
 """
 
 from __future__ import annotations
@@ -198,4 +198,25 @@ CATALOGUE: dict[str, Entry] = {
     "COG502": Entry("out-of-date", "error", "The checked file differs from what would be generated."),
     "COG503": Entry("invalid-option", "error", "An option has a value that cannot be used."),
     "COG504": Entry("prebuilt-base-off", "warning", "Prebuilt Cog base images are not used."),
+    # COG62x: the container engine
+    "COG620": Entry("no-docker-program", "error", "There is no docker program on the PATH."),
+    "COG621": Entry("engine-not-running", "error", "No container engine answers."),
+    "COG622": Entry("engine-permission", "error", "The container engine refuses this user."),
+    "COG623": Entry("engine-disk-full", "error", "The disk of the container engine is full."),
+    "COG624": Entry("no-buildx", "error", "The docker program has no buildx, which builds images."),
+    "COG625": Entry("engine-too-old", "error", "The docker program or the engine is too old."),
+    "COG626": Entry("engine-failed", "error", "The docker program failed for another reason."),
+    # COG63x: building with an engine
+    "COG630": Entry("build-step-failed", "error", "A command failed while the image was built."),
+    "COG631": Entry("build-refused", "error", "The builder cannot carry out a step."),
+    "COG632": Entry("secret-missing", "error", "A secret that a command needs was not given."),
+    "COG633": Entry("secret-unused", "warning", "A secret is given that no command uses."),
+    "COG634": Entry("nothing-to-serve", "error", "Neither `predict` nor `train` is set, so there is nothing to serve."),
+    "COG635": Entry("no-pip-freeze", "warning", "The label with the installed packages is left out."),
+    "COG636": Entry("model-not-imported", "warning", "The build could not import the model to read its schema."),
+    # COG64x: images and registries
+    "COG640": Entry("registry-refuses", "error", "The registry refuses access."),
+    "COG641": Entry("registry-unreachable", "error", "The registry cannot be reached."),
+    "COG642": Entry("image-not-found", "error", "There is no such image."),
+    "COG644": Entry("wrong-platform", "error", "There is no image for the platform."),
 }

@@ -26,6 +26,7 @@ COMMANDS = {
     "ir": "show the intermediate representation of a build",
     "explain": "explain a diagnostic code, or say why each line of the Dockerfile is there",
     "schema": "print the OpenAPI schema of the model, or a JSON Schema of cogc",
+    "build": "build the image with Docker",
     "init": "write a new project: cog.yaml, predict.py and more",
     "completion": "print a completion script for a shell",
     "version": "print the version",
@@ -33,7 +34,6 @@ COMMANDS = {
 _SYNONYMS = {"new": "init", "start": "init", "lint": "check", "validate": "check"}
 # Commands of Cog that are not here yet, and what does their work.
 _LATER = {
-    "build": "cogc compile -o Dockerfile && docker build .",
     "debug": "cogc compile",
     "exec": "docker run IMAGE COMMAND",
     "login": "docker login",
@@ -56,7 +56,7 @@ options:
   -h, --help     show this help; `cogc COMMAND --help` shows that of a command
   --version      print the version
   --no-color     no colour; so do NO_COLOR and a stream that is no terminal
-  --debug        show tracebacks of cogc itself
+  --debug        show the programs that run, and tracebacks of cogc itself
 
 examples:
   cogc init                              start a project
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = _run([word for word in words if word != "--debug"])
+        status = _run([word for word in words if word != "--debug"], debug)
         sys.stdout.flush()
         return status
     except SystemExit as stop:
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 3
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], debug: bool = False) -> int:
     if "--no-color" in words:
         words = [word for word in words if word != "--no-color"]
         os.environ["NO_COLOR"] = "1"
@@ -139,7 +139,9 @@ def _run(words: list[str]) -> int:
         allow_abbrev=False,
     )
     command.add_arguments(parser)
-    status: int = command.run(parser.parse_args(words[1:]))
+    parsed = parser.parse_args(words[1:])
+    parsed.debug = debug
+    status: int = command.run(parsed)
     return status
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from . import __version__
 from ._data import load_table, matrix_version, runtime_files
@@ -28,11 +29,15 @@ from .ir.pipeline import run
 from .record import record
 from .source import Span
 
+if TYPE_CHECKING:
+    from .backends.filters import DockerfileOptions
+
 __all__ = [
     "Compilation",
     "Source",
     "bundled_matrix",
     "compile_project",
+    "dockerfile_text",
     "read_config",
     "read_schema",
     "weights_build",
@@ -168,6 +173,46 @@ def weights_build(build: ResolvedBuild) -> ResolvedBuild | None:
         return None
     stage = Stage(name="weights", base=ScratchBase(), steps=layers)
     return replace(build, stages=(stage,), files=())
+
+
+def dockerfile_text(
+    compilation: Compilation,
+    files: Files,
+    options: DockerfileOptions,
+    build: ResolvedBuild | None = None,
+    *,
+    with_staged: bool = True,
+) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    """The Dockerfile of the compilation, or of `build`, with the project's own template; None with the errors.
+
+    `options.template` is read from `files` here. `with_staged`: whether it uses the staged files.
+    Errors: COG308, COG309.
+    """
+    from .backends.dockerfile import emit_dockerfile
+
+    resolved = build or compilation.resolved
+    assert resolved is not None
+    template, found = _template(compilation, files)
+    staged = compilation.staged if with_staged else ()
+    text, problems = emit_dockerfile(resolved, staged, replace(options, template=template))
+    return text, found + problems
+
+
+def _template(
+    compilation: Compilation, files: Files
+) -> tuple[tuple[str, str, Span | None] | None, tuple[Diagnostic, ...]]:
+    """The user's own template as text. Error: COG309."""
+    config = compilation.config
+    assert config is not None
+    located = config.build.dockerfile_template
+    if located is None:
+        return None, ()
+    try:
+        return (located.value, files.read(located.value).decode("utf-8"), located.span), ()
+    except FileProblem as problem:
+        return None, (report("COG309", f"the template {problem.path} {problem.reason}", located.span),)
+    except UnicodeDecodeError:
+        return None, (report("COG309", f"the template {located.value} is not UTF-8 text", located.span),)
 
 
 def _dockerignore(files: Files) -> tuple[Dockerignore, tuple[Diagnostic, ...]]:

@@ -39,6 +39,7 @@ from ..source import Span
 from ..suggest import closest
 from .context import STAGING
 from .filters import FILTERS, DockerfileOptions
+from .source_map import mark
 
 __all__ = ["TEMPLATE_NAME", "DockerfileOptions", "emit_dockerfile"]
 
@@ -59,7 +60,7 @@ def emit_dockerfile(
     environment = _environment(options.bytecode_directory)
     page = {
         "build": build,
-        "stages": [_stage_view(stage, options) for stage in build.stages],
+        "stages": [_stage_view(number, stage, options) for number, stage in enumerate(build.stages)],
         "files": [_file_view(path, content) for path, content in files] if options.inline else [],
         "is_staged": bool(files) and not options.inline,
         "options": options,
@@ -136,7 +137,7 @@ def _dialect_problems(build: ResolvedBuild, options: DockerfileOptions) -> Itera
 # -- what the template sees ----------------------------------------------------------------------
 
 
-def _stage_view(stage: Stage, options: DockerfileOptions) -> dict[str, Any]:
+def _stage_view(number: int, stage: Stage, options: DockerfileOptions) -> dict[str, Any]:
     told = [str(cause) for cause in stage.because]
     return {
         "name": stage.name,
@@ -144,20 +145,19 @@ def _stage_view(stage: Stage, options: DockerfileOptions) -> dict[str, Any]:
         "heading": _one_line(f"{stage.name} · {'; '.join(told)}") if told and not options.annotate else stage.name,
         "causes": [_cause(cause) for cause in stage.because] if options.annotate else [],
         "steps": [
-            {"kind": type(step).__name__, "node": step, "comments": list(_comments(step, options.annotate))}
-            for step in stage.steps
+            {"kind": type(step).__name__, "node": step, "comments": _comments(step, options, (number, place))}
+            for place, step in enumerate(stage.steps)
         ],
     }
 
 
-def _comments(step: Step, annotate: bool) -> Iterator[str]:
+def _comments(step: Step, options: DockerfileOptions, place: tuple[int, int]) -> list[str]:
     """The short comment above a step: what the user wrote or the matrix decided. Annotated: every cause."""
-    if annotate:
-        yield from (_cause(cause) for cause in step.because)
-        return
+    marks = [mark(*place)] if options.marks else []
+    if options.annotate:
+        return marks + [_cause(cause) for cause in step.because]
     told = [str(cause) for cause in step.because if cause.kind != "default"]
-    if told:
-        yield _one_line("; ".join(dict.fromkeys(told)))
+    return marks + ([_one_line("; ".join(dict.fromkeys(told)))] if told else [])
 
 
 def _cause(cause: Cause) -> str:

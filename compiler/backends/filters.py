@@ -45,7 +45,8 @@ class DockerfileOptions:
     """How the Dockerfile is written.
 
     `frontend` is the dialect, as (major, minor) of docker/dockerfile; `syntax` a frontend image to name in the
-    first line. With `inline` the file carries what is otherwise staged. `annotate` writes every cause.
+    first line. With `inline` the file carries what is otherwise staged. `annotate` writes every cause, `marks` a mark
+    above each step (source_map.py).
     `template` is the user's own template: its text and where it is named in cog.yaml. In `bytecode_directory`
     the compiled template is kept between processes.
     """
@@ -56,6 +57,7 @@ class DockerfileOptions:
     syntax: str | None = None
     inline: bool = False
     annotate: bool = False
+    marks: bool = False
     uv_image: str = UV_IMAGE
     template: tuple[str, str, Span | None] | None = None
     bytecode_directory: str | None = None

@@ -51,7 +51,7 @@ from . import config as conf
 from .values import derived_image_name
 from .weights import Weights
 
-__all__ = ["BuildOptions", "ProjectFacts", "lower"]
+__all__ = ["SCHEMA_FILE", "BuildOptions", "ProjectFacts", "lower"]
 
 PROJECT = "/src"
 RUNTIME = "/opt/cogc"

@@ -85,8 +85,18 @@ class Project:
         stdin: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run `cogc compile` as a user does, in the project's directory."""
+        return self.cogc("compile", *arguments, check=check, environment=environment, stdin=stdin)
+
+    def cogc(
+        self,
+        *arguments: str,
+        check: bool = True,
+        environment: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of cogc as a user does, in the project's directory."""
         process = subprocess.run(
-            [_cogc(), "compile", *arguments],
+            [cogc_program(), *arguments],
             cwd=self.root,
             env={**os.environ, **(environment or {})},
             input=None if stdin is None else stdin.encode(),
@@ -94,11 +104,11 @@ class Project:
         )
         # Not in text mode, which would take carriage returns for line breaks.
         output, errors = process.stdout.decode(), process.stderr.decode()
-        assert not check or process.returncode == 0, errors
+        assert not check or process.returncode == 0, errors + output
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-def _cogc() -> str:
+def cogc_program() -> str:
     beside = Path(sys.executable).with_name("cogc")
     return str(beside) if beside.exists() else shutil.which("cogc") or "cogc"
 

@@ -76,6 +76,14 @@ def test_the_import_leaves_nothing_else_behind(completed: tuple[Project, Image])
     assert "imported by 0" not in image.log
 
 
+def test_cogc_build_makes_a_label_of_it(engine: Engine, completed: tuple[Project, Image]) -> None:
+    made, image = completed
+    name = engine.name("completed-built")
+    made.cogc("build", "-t", name)
+    label = Image(engine, name).labels["run.cog.openapi_schema"]
+    assert json.loads(label) == json.loads(image.output("cat", SCHEMA))
+
+
 def test_the_document_is_what_the_server_serves(engine: Engine, completed: tuple[Project, Image]) -> None:
     _, image = completed
     with serving(engine, image) as (client, _):
@@ -105,6 +113,9 @@ def test_a_model_that_cannot_be_imported_without_a_gpu_is_built_with_a_warning(
     assert "cogc: warning: the model cannot be imported here: RuntimeError: no GPU was found" in image.log
     assert "predict.py" in image.log
     assert image.shell(f"ls {SCHEMA} 2>/dev/null || true") == ""
+    built = made.cogc("build", "-t", engine.name("no-gpu-built"), "--format", "json", "--progress", "quiet")
+    (warning,) = [found for found in json.loads(built.stdout)["diagnostics"] if found["code"] == "COG636"]
+    assert warning["span"]["file"] == "predict.py"
     command = "touch /dev/shm/gpu && exec python -m cog.server.http"
     with serving(engine, image, "--entrypoint=sh", command=("-c", command)) as (client, _):
         schemas = client.ask("GET", "/openapi.json")[1]["components"]["schemas"]

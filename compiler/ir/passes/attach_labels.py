@@ -10,7 +10,7 @@ from typing import Any
 from ..node import Cause
 from ..nodes import Label, ResolvedBuild
 
-__all__ = ["attach_labels", "config_label"]
+__all__ = ["attach_labels", "config_label", "without_credentials"]
 
 
 def attach_labels(build: ResolvedBuild, version: str) -> ResolvedBuild:
@@ -31,14 +31,14 @@ def attach_labels(build: ResolvedBuild, version: str) -> ResolvedBuild:
 
 
 def _command(command: str, mounts: tuple[tuple[tuple[str, str], ...], ...]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"command": _without_credentials(command)}
+    shown: dict[str, Any] = {"command": without_credentials(command)}
     return {**shown, "mounts": [dict(mount) for mount in mounts]} if mounts else shown
 
 
-def _without_credentials(line: str) -> str:
+def without_credentials(line: str) -> str:
     """A requirement line with the user and password of its URLs masked: labels are public.
 
-    >>> _without_credentials("a @ git+https://me:secret@example.com/a")
+    >>> without_credentials("a @ git+https://me:secret@example.com/a")
     'a @ git+https://***@example.com/a'
     """
     return re.sub(r"://[^/@\s]+@", "://***@", line)
@@ -54,7 +54,7 @@ def config_label(build: ResolvedBuild) -> str:
         "gpu": summary.is_gpu,
         "python_version": resolution.python,
         "python_requirements": summary.python_requirements,
-        "python_packages": [_without_credentials(line) for line in summary.python_packages],
+        "python_packages": [without_credentials(line) for line in summary.python_packages],
         "run": [_command(command, mounts) for command, mounts in summary.commands],
         "system_packages": list(summary.system_packages),
         "cuda": resolution.cuda,

@@ -1,0 +1,358 @@
+"""What `build` and `push` share: their options, the compilation, the build itself, and what is said afterwards."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..diagnostics import Diagnostic, has_errors, report
+from ..disk import describe
+from ._project import (
+    Project,
+    add_build_arguments,
+    add_project_arguments,
+    build_options,
+    fail,
+    load_project,
+    show,
+    source_of,
+)
+from ._reporter import StandardErrorReporter
+from ._revision import revision_labels
+from ._secrets import Secret, check_secrets, parse_secret
+
+if TYPE_CHECKING:
+    from ..driver import Compilation
+    from ..engines.docker_cli import DockerCli
+    from ..engines.image_layers import Layer
+    from ..engines.model_image import BuiltImage, ImageRequest
+    from ..ir.nodes import ResolvedBuild
+
+__all__ = ["Built", "Refused", "add_image_arguments", "build_project", "document_of", "tell"]
+
+PROGRESS = ("auto", "tty", "plain", "quiet")
+
+
+class Refused(Exception):
+    """The command ends here; what is wrong has been shown."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A project whose image is there."""
+
+    project: Project
+    image: BuiltImage
+    layers: tuple[Layer, ...]
+    found: tuple[Diagnostic, ...]
+    docker: DockerCli
+
+
+def add_image_arguments(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
+    """The options of a build with an engine; without `positional` the project is named by --file alone."""
+    if positional:
+        add_project_arguments(parser)
+    else:
+        parser.set_defaults(path=None)
+        parser.add_argument(
+            "-f", "--file", default="cog.yaml", metavar="NAME", help="name of the configuration to search for"
+        )
+    group = parser.add_argument_group("the build")
+    group.add_argument("--progress", choices=PROGRESS, default="auto", help="how the build is shown (default: auto)")
+    group.add_argument("--no-cache", action="store_true", help="make every step anew")
+    group.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="id=NAME,src=FILE",
+        help="a secret for commands that mount it, from a file, or with env=VARIABLE from a variable; repeat",
+    )
+    group.add_argument(
+        "--build-arg", action="append", default=[], metavar="NAME=VALUE", help="a build argument; repeat"
+    )
+    group.add_argument(
+        "--label", action="append", default=[], metavar="NAME=VALUE", help="a label of the image; repeat"
+    )
+    group.add_argument("--builder", metavar="NAME", help="the buildx builder to use (default: the current one)")
+    group.add_argument("--cache-from", action="append", default=[], metavar="CACHE", help="a cache to read; repeat")
+    group.add_argument("--cache-to", action="append", default=[], metavar="CACHE", help="a cache to write; repeat")
+    group.add_argument(
+        "--sbom", nargs="?", const="true", metavar="true|false", help="add a list of what is in the image"
+    )
+    group.add_argument(
+        "--provenance", nargs="?", const="true", metavar="true|false", help="add a record of how the image was built"
+    )
+    group.add_argument("--load", action="store_true", help="put the image into the engine, also with --push")
+    group.add_argument("--legacy-labels", action="store_true", help="add the labels of Cog before 0.6 (org.cogmodel.*)")
+    group.add_argument(
+        "--timestamp", type=int, default=-1, metavar="SECONDS", help="give files and image this time, since 1970"
+    )
+    group.add_argument("--dockerfile", metavar="PATH", help="build this Dockerfile, and add the labels only")
+    group.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="json: the result and all diagnostics as one document",
+    )
+    add_build_arguments(parser)
+
+
+def build_project(arguments: argparse.Namespace, name: str | None, *, pushes: bool = False) -> Built:
+    """Compile and build; `name` is that of the image where the command line has one. Raises Refused."""
+    from ..engines import EngineFailure
+    from ..engines.build_display import progress_mode
+    from ..engines.docker_cli import DockerCli
+    from ..engines.image_layers import image_layers
+    from ..engines.model_image import ModelSource, build_image
+
+    arguments.image_name = name or arguments.image_name
+    project, compilation, found = _compiled(arguments)
+    assert compilation.resolved is not None
+    mode = progress_mode(arguments.progress)
+    reporter = StandardErrorReporter(debug=arguments.debug)
+    reporter.project = project
+    docker = DockerCli(reporter)
+    secrets, problems = _secrets(arguments, project, compilation)
+    found += problems
+    text, problems = _own_dockerfile(arguments)
+    found += problems
+    if has_errors(found):
+        raise Refused(fail(found, project, arguments.format))
+    if arguments.format == "text":
+        show(found, project)
+    image = compilation.resolved.summary.image
+    if mode != "quiet":
+        reporter.notice(f"Building Docker image from environment in {project.name} as {image}...")
+    request = _request(arguments, project, compilation, secrets, text, pushes=pushes)
+    source = ModelSource(root=project.root, config_file=project.name, compilation=compilation)
+    try:
+        built = build_image(docker, source, request, mode)
+        layers = image_layers(docker, built.name, compilation.resolved, built.lines, built.progress)
+    except EngineFailure as failure:
+        before = found if arguments.format == "json" else ()
+        raise Refused(fail([*before, *failure.diagnostics], project, arguments.format)) from failure
+    if arguments.format == "text":
+        show(built.found, project)
+    return Built(project=project, image=built, layers=layers, found=(*found, *built.found), docker=docker)
+
+
+def _compiled(arguments: argparse.Namespace) -> tuple[Project, Compilation, tuple[Diagnostic, ...]]:
+    from ..driver import bundled_matrix, compile_project
+
+    options, found = build_options(arguments)
+    if arguments.dockerfile is not None and (arguments.base_image or arguments.use_cuda_base_image != "auto"):
+        other = "--base-image" if arguments.base_image else "--use-cuda-base-image"
+        message = f"The flags --dockerfile and {other} are mutually exclusive: you can only set one of them."
+        found += (report("COG503", message),)
+    if options is None or has_errors(found):
+        fail(found, None, arguments.format)
+        raise Refused(2)
+    project, problems = load_project(arguments)
+    if project is None:
+        raise Refused(fail(problems, None, arguments.format))
+    source, problems = source_of(project)
+    found += problems
+    if source is None:
+        raise Refused(fail(found, project, arguments.format))
+    compilation = compile_project(source, options, bundled_matrix())
+    found += compilation.diagnostics
+    config = compilation.config
+    if config is not None and config.predict is None and config.train is None:
+        hint = 'add `predict: "predict.py:Predictor"`; `cogc run COMMAND` works without'
+        found += (report("COG634", "neither `predict` nor `train` is set: the image would serve nothing", hint=hint),)
+    if has_errors(found) or compilation.resolved is None:
+        raise Refused(fail(found, project, arguments.format))
+    return project, compilation, found
+
+
+def _secrets(
+    arguments: argparse.Namespace, project: Project, compilation: Compilation
+) -> tuple[tuple[Secret, ...], tuple[Diagnostic, ...]]:
+    secrets: list[Secret] = []
+    found: tuple[Diagnostic, ...] = ()
+    for text in arguments.secret:
+        secret, problems = parse_secret(text, project.root)
+        found += problems
+        secrets += [secret] if secret is not None else []
+    assert compilation.config is not None
+    if found or arguments.dockerfile is not None:
+        return tuple(secrets), found
+    problems = tuple(check_secrets(secrets, compilation.config))
+    if compilation.config.build.dockerfile_template is not None:  # which may mount what cog.yaml does not name
+        problems = tuple(problem for problem in problems if problem.code != "COG633")
+    return tuple(secrets), problems
+
+
+def _own_dockerfile(arguments: argparse.Namespace) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    if arguments.dockerfile is None:
+        return None, ()
+    try:
+        return Path(arguments.dockerfile).read_text("utf-8"), ()
+    except OSError as error:
+        return None, (report("COG500", f"{arguments.dockerfile} {describe(error)}"),)
+    except UnicodeDecodeError:
+        return None, (report("COG500", f"{arguments.dockerfile} is not UTF-8 text"),)
+
+
+def _request(
+    arguments: argparse.Namespace,
+    project: Project,
+    compilation: Compilation,
+    secrets: tuple[Secret, ...],
+    dockerfile: str | None,
+    *,
+    pushes: bool,
+) -> ImageRequest:
+    from ..engines.docker_build import BuildRequest
+    from ..engines.model_image import ImageRequest
+
+    resolved = compilation.resolved
+    assert resolved is not None
+    labels = [*revision_labels(project.root), *(_pair(label) for label in arguments.label)]
+    if dockerfile is not None or arguments.legacy_labels:
+        labels = [*_image_labels(resolved, is_legacy=arguments.legacy_labels, is_own=dockerfile is not None), *labels]
+    build = BuildRequest(
+        context=project.root,
+        dockerfile="",
+        labels=tuple(labels),
+        build_args=tuple(arguments.build_arg),
+        secrets=tuple(secret.words for secret in secrets),
+        platform=arguments.platform,
+        builder=arguments.builder,
+        cache_from=tuple(arguments.cache_from),
+        cache_to=tuple(arguments.cache_to),
+        uses_cache=not arguments.no_cache,
+        sbom=arguments.sbom,
+        provenance=arguments.provenance,
+        loads=arguments.load or not pushes,
+        pushes=pushes,
+        timestamp=arguments.timestamp if arguments.timestamp >= 0 else None,
+    )
+    return ImageRequest(name=resolved.summary.image, build=build, dockerfile=dockerfile)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+def _image_labels(resolved: ResolvedBuild, *, is_legacy: bool, is_own: bool) -> list[tuple[str, str]]:
+    """The labels of our Dockerfile for one that is not ours, and those of old versions of Cog."""
+    from ..ir.nodes import Label
+
+    labels = {
+        name: value for step in resolved.stages[-1].steps if isinstance(step, Label) for name, value in step.labels
+    }
+    found = list(labels.items()) if is_own else []
+    if is_legacy:
+        old = {"version": "cog_version", "config": "config", "openapi_schema": "openapi_schema"}
+        found += [
+            (f"org.cogmodel.{was}", labels[f"run.cog.{name}"])
+            for name, was in old.items()
+            if f"run.cog.{name}" in labels
+        ]
+        found.append(
+            ("org.cogmodel.deprecated", "These labels are deprecated: those that start with run.cog are newer.")
+        )
+    return found
+
+
+# -- what is said afterwards -------------------------------------------------------------------------
+
+
+def tell(built: Built) -> None:
+    """The image's name, its layers with sizes, what came from the cache, and the time; on standard error."""
+    image = built.image
+    print(f"\nImage built as {image.name}", file=sys.stderr)
+    if image.weights is not None:
+        print(
+            f"Weights image {'built as' if image.weights.is_built else 'unchanged:'} {image.weights.name}",
+            file=sys.stderr,
+        )
+    rows = [(_size(layer.size_bytes), layer.title, _time_of(layer)) for layer in built.layers]
+    width = min(max((len(title) for _, title, _ in rows), default=0), 60)
+    for size, title, time in rows:
+        shown = title if len(title) <= width else title[: width - 1] + "…"
+        print(f"  {size:>9}  {shown:<{width}}  {time}".rstrip(), file=sys.stderr)
+    total = sum(layer.size_bytes for layer in built.layers)
+    parts = [f"{_size(total)} in all"] if built.layers else []
+    done, cached = _counts(built)
+    parts += [f"{cached} of {done} steps from the cache", f"{image.seconds:.1f} s"]
+    print(f"  {', '.join(parts)}", file=sys.stderr)
+    if _used_no_secret(built):
+        print(
+            "No secret was used: the commands that mount one came from the cache, which knows no secret's content."
+            " --no-cache runs them again.",
+            file=sys.stderr,
+        )
+
+
+def _used_no_secret(built: Built) -> bool:
+    """Whether there are commands with secrets, and none of them ran."""
+    steps = built.image.progress.instructions.items()
+    mounting = [step for (_, text), step in steps if "--mount=type=secret" in text]
+    return bool(mounting) and all(step.is_cached for step in mounting)
+
+
+def _time_of(layer: Layer) -> str:
+    if layer.is_cached or layer.seconds is None:
+        return "" if layer.stage is None else "cached"
+    return f"{layer.seconds:.1f} s"
+
+
+def _counts(built: Built) -> tuple[int, int]:
+    """How many steps there were, and how many of them came from the cache."""
+    steps = built.image.progress.instructions.values()
+    return len(steps), sum(step.is_cached for step in steps)
+
+
+def _size(size_bytes: int) -> str:
+    """As docker writes sizes: in powers of ten.
+
+    >>> _size(1_234_000), _size(999), _size(2_500_000_000)
+    ('1.2 MB', '999 B', '2.5 GB')
+    """
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    value = float(size_bytes)
+    for unit in ("kB", "MB"):
+        value /= 1000
+        if value < 999.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} GB"
+
+
+def document_of(built: Built) -> dict[str, Any]:
+    """The result as a value for `--format json`, with all diagnostics."""
+    from ..render.json_ import as_document
+
+    image = built.image
+    done, cached = _counts(built)
+    weights = image.weights
+    return {
+        "image": image.name,
+        "digest": image.digest,
+        "weights_image": {"name": weights.name, "built": weights.is_built} if weights is not None else None,
+        "seconds": round(image.seconds, 3),
+        "engine_seconds": round(image.engine_seconds, 3),
+        "steps": done,
+        "cached_steps": cached,
+        "layers": [
+            {
+                "stage": layer.stage,
+                "title": layer.title,
+                "size_bytes": layer.size_bytes,
+                "cached": layer.is_cached,
+                "seconds": round(layer.seconds, 3) if layer.seconds is not None else None,
+            }
+            for layer in built.layers
+        ],
+        **as_document(built.found),
+    }

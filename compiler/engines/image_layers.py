@@ -1,0 +1,96 @@
+"""The layers of a built image: which step each is from, how large it is, and whether it was there before."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ..backends.source_map import Instruction, SourceMap
+from ..ir.nodes import ImageBase, ResolvedBuild, StageBase
+from .build_progress import BuildProgress, BuildStep
+from .docker_cli import DockerCli
+from .step_titles import step_title
+
+__all__ = ["Layer", "image_layers"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer, or all those of the base image. `size_bytes` is that of its files, unpacked.
+
+    `stage` is None for the base image. `seconds` is how long its step took; None where it was not told.
+    """
+
+    stage: str | None
+    title: str
+    size_bytes: int
+    is_cached: bool
+    seconds: float | None = None
+
+
+def image_layers(
+    docker: DockerCli, image: str, build: ResolvedBuild, lines: SourceMap, progress: BuildProgress
+) -> tuple[Layer, ...]:
+    """The layers that hold something, the base image first; empty where the engine does not have the image."""
+    done = docker.attempt("history", "--no-trunc", "--human=false", "--format={{json .}}", image)
+    if done.status:
+        return ()
+    entries = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
+    own = _instructions(build, lines)
+    count = min(len(own), len(entries))
+    base = sum(_size(entry) for entry in entries[count:])
+    steps = _steps(lines, progress)
+    layers = [_layer(entry, own[index], lines, steps) for index, entry in enumerate(entries[:count])]
+    start = Layer(stage=None, title=f"base image {_base(build)}", size_bytes=base, is_cached=True)
+    return (start, *reversed([layer for layer in layers if layer.size_bytes]))
+
+
+def _instructions(build: ResolvedBuild, lines: SourceMap) -> list[Instruction]:
+    """Those that end up in the image's history, the last one first: of the last stage and what it starts from."""
+    found: list[Instruction] = []
+    stages = {stage.name: stage for stage in build.stages}
+    name: str | None = build.stages[-1].name
+    while name is not None:
+        found += [item for item in reversed(lines.instructions) if item.stage == name and item.keyword != "FROM"]
+        base = stages[name].base
+        name = base.stage if isinstance(base, StageBase) else None
+    return found
+
+
+def _base(build: ResolvedBuild) -> str:
+    stages = {stage.name: stage for stage in build.stages}
+    base = build.stages[-1].base
+    while isinstance(base, StageBase):
+        base = stages[base.stage].base
+    return base.reference if isinstance(base, ImageBase) else "scratch"
+
+
+def _steps(lines: SourceMap, progress: BuildProgress) -> dict[int, BuildStep]:
+    """What ran, by the line of its instruction."""
+    first = progress.instructions
+    found: dict[int, BuildStep] = {}
+    for step in progress.steps:
+        line = lines.line_of(step.stage, *step.place) if step.place is not None else None
+        if line is not None and (step.stage, step.text) in first:
+            found[line] = first[step.stage, step.text]
+    return found
+
+
+def _layer(entry: dict[str, Any], instruction: Instruction, lines: SourceMap, steps: dict[int, BuildStep]) -> Layer:
+    place = lines.at(instruction.line)
+    step = place[1] if place is not None else None
+    ran = steps.get(instruction.line)
+    return Layer(
+        stage=instruction.stage,
+        title=step_title(step) if step is not None else re.sub(r"\s+", " ", str(entry.get("CreatedBy", ""))),
+        size_bytes=_size(entry),
+        is_cached=ran is None or ran.is_cached,
+        seconds=ran.seconds if ran is not None else None,
+    )
+
+
+def _size(entry: dict[str, Any]) -> int:
+    text = str(entry.get("Size", "0"))
+    return int(float(text)) if re.fullmatch(r"[\d.]+(?:e\+\d+)?", text) else 0

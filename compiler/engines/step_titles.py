@@ -1,0 +1,139 @@
+"""What a step of a build is called when people watch it, in a few words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..backends.source_map import SourceMap
+from ..ir.nodes import (
+    CaCertificate,
+    Copy,
+    Env,
+    Expose,
+    InitProcess,
+    InstallPython,
+    Label,
+    LinkerCache,
+    ModelSchema,
+    Precompile,
+    Process,
+    PythonPackages,
+    Run,
+    Runtime,
+    ServerEnvironment,
+    SourceCode,
+    Step,
+    SystemPackages,
+    User,
+    UserAccount,
+    WeightLayer,
+    Workdir,
+)
+from .build_progress import BuildStep
+
+__all__ = ["StepTitles", "step_title"]
+
+
+class StepTitles:
+    """Titles of a builder's steps. `lines` is the map of the Dockerfile that is being built."""
+
+    def __init__(self) -> None:
+        self.lines = SourceMap()
+        self._known: dict[int, str | None] = {}
+        self._seen: set[tuple[str | None, str]] = set()
+
+    def __call__(self, step: BuildStep) -> str | None:
+        """The title; None for what is of no interest: the builder's own work, and what an earlier build has made."""
+        if step.number not in self._known:
+            key = (step.stage, step.text)
+            self._known[step.number] = None if step.is_cached and key in self._seen else self._title(step)
+            self._seen.add(key)
+        return self._known[step.number]
+
+    def _title(self, step: BuildStep) -> str | None:
+        if step.place is None:
+            return _internal(step)
+        if step.text.startswith("FROM "):
+            return f"base image {_image(step.text)}"
+        if step.text.startswith("LINK COPY"):
+            return None  # the second half of a linked copy
+        made_from = self.lines.step_of(step.stage, *step.place)
+        return step_title(made_from) if made_from is not None else step.text
+
+
+def _internal(step: BuildStep) -> str | None:
+    if step.text.startswith("FROM "):
+        return f"image {_image(step.text)}"
+    if step.name.startswith(("exporting to", "exporting ", "pushing ")):
+        return "store the image" if step.name.startswith("exporting to") else step.text
+    if step.name.startswith(("importing cache", "[auth]")):
+        return step.text
+    return "read the project" if step.name == "[internal] load build context" else None
+
+
+def _image(text: str) -> str:
+    """`FROM docker.io/library/python:3.11@sha256:…` → `python:3.11`."""
+    name = text.removeprefix("FROM ").partition("@")[0]
+    return re.sub(r"^docker\.io/(?:library/)?", "", name)
+
+
+def step_title(step: Step) -> str:
+    """A step of the IR in a few words."""
+    match step:
+        case Run():
+            return step.command if step.origin is not None or not step.because else step.because[0].text
+        case SystemPackages():
+            return f"system packages: {_listed(step.packages)}"
+        case PythonPackages():
+            return f"Python packages ({step.installer})"
+        case InstallPython():
+            return f"Python {step.version}"
+        case WeightLayer():
+            return f"weights: {step.source}"
+        case Copy():
+            return _copy(step)
+        case UserAccount():
+            return f"user {step.name}"
+        case Workdir():
+            return f"working directory {step.path}"
+        case _:
+            return _FIXED[type(step)]
+
+
+_FIXED: dict[type[Step], str] = {
+    CaCertificate: "certificate authorities",
+    Env: "environment variables",
+    Expose: "port",
+    InitProcess: "process 1 (tini)",
+    Label: "labels",
+    LinkerCache: "linker cache",
+    ModelSchema: "the model's schema, by importing the model",
+    Precompile: "compile Python files",
+    Process: "command",
+    Runtime: "the runtime",
+    ServerEnvironment: "packages of the server",
+    SourceCode: "the project's code",
+    User: "user",
+}
+
+
+_COPIED = {
+    "/opt/cogc": "the runtime and its server",
+    "/opt/cogc/bin/tini": "process 1 (tini)",
+    "/sbin/tini": "process 1 (tini)",
+    "/src/.cog/openapi_schema.json": "the model's schema",
+}
+
+
+def _copy(step: Copy) -> str:
+    if step.from_stage == "weights":
+        return f"weights: {step.destination.removeprefix('/src/')}"
+    if step.destination in _COPIED:
+        return _COPIED[step.destination]
+    return f"copy {step.destination}" + (f" from {step.from_stage}" if step.from_stage else "")
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
