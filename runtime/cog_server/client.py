@@ -10,10 +10,13 @@ import asyncio
 import importlib
 import ipaddress
 import os
+import socket
 import ssl
 import sys
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 if TYPE_CHECKING:
     import aiohttp
@@ -84,16 +87,30 @@ def check_host(host: Optional[str], reach: Reach) -> None:
     """Refuse addresses written out, and names that only metadata services have."""
     if reach is Reach.ANY or not host:
         return
-    if host.rstrip(".").lower() in _METADATA_NAMES:
+    name = host.rstrip(".").lower()
+    if name in _METADATA_NAMES:
         raise AddressRefused("the host %s is a metadata service: refused (COGC_ALLOW_PRIVATE_URLS=1 allows it)" % host)
+    if reach is Reach.INPUT and (name == "localhost" or name.endswith(".localhost")):
+        raise AddressRefused("the host %s is loopback: refused (COGC_ALLOW_PRIVATE_URLS=1 allows it)" % host)
     try:
         ipaddress.ip_address(host.split("%", 1)[0])
     except ValueError:
-        if ":" in host or not any(character.isalpha() for character in host):
-            # 127.1, 2130706433, 0177.0.0.1: the library would take it for an address and not resolve it.
+        if ":" in host or _is_numeric(name):
             raise AddressRefused("the host %s is not a canonical address: refused" % host) from None
         return
     check_address(host, reach)
+
+
+def _is_numeric(host: str) -> bool:
+    """Whether a host is an IPv4 address as C libraries read them: 127.1, 2130706433, 0177.0.0.1, 0x7f000001.
+
+    Those are not resolved everywhere before somebody connects to them, and nobody writes them in earnest.
+    """
+    try:
+        socket.inet_aton(host)
+    except (OSError, ValueError):
+        return not any(character.isalpha() for character in host)
+    return True
 
 
 def _tls_context() -> ssl.SSLContext:
@@ -148,14 +165,18 @@ def _make_session(reach: Reach) -> "aiohttp.ClientSession":
     import aiohttp
     from aiohttp.abc import AbstractResolver
 
+    # The operator's proxies may be anywhere.
+    proxies = {urlsplit(url).hostname for url in getproxies().values()}
+
     class CheckedResolver(AbstractResolver):
         def __init__(self) -> None:
             self._inner = aiohttp.ThreadedResolver()
 
         async def resolve(self, host: str, *args: Any, **options: Any) -> List[Any]:
             found = await self._inner.resolve(host, *args, **options)
-            for entry in found:
-                check_address(entry["host"], reach)
+            if host not in proxies:
+                for entry in found:
+                    check_address(entry["host"], reach)
             return found
 
         async def close(self) -> None:
@@ -164,4 +185,6 @@ def _make_session(reach: Reach) -> "aiohttp.ClientSession":
     connector = aiohttp.TCPConnector(
         resolver=CheckedResolver(), use_dns_cache=False, limit=64, limit_per_host=16, ssl=_tls_context()
     )
-    return aiohttp.ClientSession(connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(
+        connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+    )

@@ -9,7 +9,8 @@ import logging
 import mimetypes
 import os
 import re
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+import zlib
+from typing import Any, AsyncIterator, Dict, Iterator, List, Optional, Sequence, Tuple
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 import msgspec
@@ -71,6 +72,54 @@ def _decode_data_url(url: str) -> Tuple[bytes, str]:
     except (binascii.Error, ValueError) as error:
         raise FileError("the data URL cannot be decoded: %s" % error) from error
     return content, "file" + (_extension(mime) or "")
+
+
+class _Inflater:
+    """Undoes the encoding of a response, in pieces of at most STEP_BYTES however small they were compressed.
+
+    No encoding is asked for, but some servers have files that are compressed and nothing else.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        """Errors: FileError for encodings that are not known here."""
+        if encoding not in ("gzip", "x-gzip", "deflate"):
+            raise FileError("the server sent it with the encoding %r, which was not asked for" % encoding[:40])
+        self._inflater = self._new()
+
+    @staticmethod
+    def _new() -> Any:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        """The content that a chunk completes. Errors: FileError."""
+        try:
+            while chunk:
+                if self._inflater.eof:
+                    self._inflater = self._new()  # files may be joined
+                yield self._inflater.decompress(chunk, STEP_BYTES)
+                chunk = self._inflater.unconsumed_tail or self._inflater.unused_data
+        except zlib.error as error:
+            raise FileError("it cannot be decompressed: %s" % error) from None
+
+    def finish(self) -> None:
+        """Errors: FileError when the content is not complete."""
+        if not self._inflater.eof:
+            raise FileError("it cannot be decompressed: it ended early")
+
+
+async def _content(response: Any) -> AsyncIterator[bytes]:
+    """The body of a response in pieces. Errors: FileError, and those of the library."""
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    inflater = _Inflater(encoding) if encoding not in ("", "identity") else None
+    async for chunk in response.content.iter_chunked(STEP_BYTES):
+        if inflater is None:
+            yield chunk
+            continue
+        for piece in inflater.pieces(chunk):
+            yield piece
+            await asyncio.sleep(0)  # a little data may become very much
+    if inflater is not None:
+        inflater.finish()
 
 
 def _padded(text: str) -> bytes:
@@ -194,11 +243,11 @@ class Files:
             raise FileError("it is larger than %d bytes" % limit)
         size = 0
         with open(path, "wb") as file:
-            async for chunk in response.content.iter_chunked(STEP_BYTES):
-                size += len(chunk)
+            async for piece in _content(response):
+                size += len(piece)
                 if size > limit:
                     raise FileError("it is larger than %d bytes" % limit)
-                file.write(chunk)
+                file.write(piece)
         return path
 
     # Outputs

@@ -21,6 +21,7 @@ __all__ = ["InputChecker", "Invalid", "compile_inputs", "parse_request", "proble
 logger = logging.getLogger("cog_server.validation")
 
 MAX_URL = 65536
+MAX_DEPTH = 200
 EVENTS = ("start", "output", "logs", "completed")
 _ID = re.compile(r"[^\x00-\x1f\x7f/]{1,256}\Z")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,4000}\Z")
@@ -107,6 +108,8 @@ def _whole(value: Any) -> Optional[int]:
 def _real(value: Any) -> Optional[float]:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
+    if isinstance(value, str) and not (value.isascii() and "_" not in value):
+        return None  # numbers for Python only
     try:
         number = float(value)
     except (ValueError, OverflowError):
@@ -294,10 +297,13 @@ class _Compiler:
             is_nullable = is_nullable or len(rest) < len(parts)
             return (members[0][1] if len(members) == 1 else _union(members)), is_nullable
         check = self._simple(schema, depth)
-        return (_secret(check) if _is_secret(schema) else check), is_nullable or not schema.get("type")
+        takes_null = is_nullable or not schema.get("type") or bool(schema.get("x-cog-any"))
+        return (_secret(check) if _is_secret(schema) else check), takes_null
 
     def _simple(self, schema: Dict[str, Any], depth: int) -> Checker:
         kind = schema.get("type")
+        if schema.get("x-cog-any"):
+            return _check_any
         if isinstance(schema.get("enum"), list):
             return _enumeration(schema["enum"])
         if "const" in schema:
@@ -310,7 +316,27 @@ class _Compiler:
             return _number(schema, _real, "value is not a valid float", "type_error.float")
         if kind == "array":
             return _array(self._item(schema.get("items", {}), depth))
+        if kind == "object" and isinstance(schema.get("properties"), dict):
+            return self._object(schema, depth)
         return {"boolean": _check_boolean, "object": _check_object}.get(str(kind), _check_any)
+
+    def _object(self, schema: Dict[str, Any], depth: int) -> Checker:
+        """Members that are declared are checked, others pass."""
+        members = {name: self._item(member, depth) for name, member in schema["properties"].items()}
+        required = [name for name in schema.get("required") or () if name in members]
+
+        def check(value: Any, location: Path, run: _Run) -> Any:
+            if not isinstance(value, dict):
+                return _check_object(value, location, run)
+            for name in required:
+                if name not in value:
+                    run.refuse((*location, name), "field required", "value_error.missing")
+            return {
+                name: members[name](member, (*location, name), run) if name in members else _portable(member)
+                for name, member in value.items()
+            }
+
+        return check
 
     def _item(self, schema: Any, depth: int) -> Checker:
         check, is_nullable = self.checker(schema, depth + 1)
@@ -463,7 +489,24 @@ def _decode(body: bytes) -> Dict[str, Any]:
         return {}
     if not isinstance(document, dict):
         raise Invalid([problem((), "value is not a valid dict", "type_error.dict")])
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_deep(document):
+        raise Invalid([problem((), "the JSON is nested too deeply", "value_error.jsondecode")])
     return document
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether containers are nested more than MAX_DEPTH times: too many for what works through them recursively."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _url_problem(field: str, value: Any, limit: int = MAX_URL) -> Optional[Problem]:

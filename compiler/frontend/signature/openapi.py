@@ -178,6 +178,9 @@ def _property(field: ObjectField) -> Schema:
     return schema
 
 
+_ANYTHING: Schema = {"type": "object", "x-cog-any": True}
+
+
 def _input_schema(field: InputField, enums: _Enums, mode: Mode) -> Schema:
     """The property of one input; keys in the order title, type, limits, default, description, extensions."""
     values = allowed_values(field)
@@ -186,8 +189,10 @@ def _input_schema(field: InputField, enums: _Enums, mode: Mode) -> Schema:
         component = enums.add(field.name, values, mode)
         schema: Schema = {"allOf": [{"$ref": f"#/components/schemas/{component}"}]}
     else:
-        # Clients are told of an object only that it is one; unlike an output, an input is never just anything.
-        described = {"type": "object"} if inner is Scalar.ANY or isinstance(inner, DictOf) else type_schema(inner)
+        # Clients are told of an object only that it is one; unlike an output, an input is never just anything. The
+        # server takes any JSON for it all the same.
+        is_object = isinstance(inner, DictOf)
+        described = _ANYTHING if inner is Scalar.ANY else {"type": "object"} if is_object else type_schema(inner)
         schema = {"title": _title(field.name), **described}
         limited = schema.get("items", schema) if isinstance(inner, ListOf) else schema
         limited.update({key: value for key, value in _limits(field) if value is not None})

@@ -39,7 +39,7 @@ def command(tmp_path):
             [sys.executable, "-m", "cog.command.openapi_schema", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            universal_newlines=True,
+            text=True,
             env={**kept, "PYTHONPATH": str(ROOT / "runtime")},
             cwd=str(tmp_path),
         )
@@ -132,7 +132,11 @@ UNIMPORTABLE = [
     ("import sys\nsys.exit('bye')", "bye", ["predict.py", 2]),
     ("import os\nos._exit(7)", "exit code 7", None),
     ("import os\nos.kill(os.getpid(), 11)", "SIGSEGV", None),
-    ("import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\n1 / 0", "Zero", ["predict.py", 3]),
+    (
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()\n1 / 0",
+        "Zero",
+        ["predict.py", 3],
+    ),
 ]
 
 

@@ -37,7 +37,7 @@ STREAM = {"x-cog-array-type": "iterator"}
         ("b: bool = True", {"title": "B", "type": "boolean", "default": True}, False),
         ("d: dict", {"title": "D", "type": "object"}, True),
         ("d: Dict[str, int]", {"title": "D", "type": "object"}, True),
-        ("a: Any", {"title": "A", "type": "object"}, True),
+        ("a: Any", {"title": "A", "type": "object", "x-cog-any": True}, True),
         (
             "api_token: Secret",
             {"title": "Api Token", "type": "string", "format": "password", "writeOnly": True, "x-cog-secret": True},
