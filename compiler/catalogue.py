@@ -218,5 +218,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG640": Entry("registry-refuses", "error", "The registry refuses access."),
     "COG641": Entry("registry-unreachable", "error", "The registry cannot be reached."),
     "COG642": Entry("image-not-found", "error", "There is no such image."),
+    "COG643": Entry("not-a-model", "error", "The image was not made from a cog.yaml."),
     "COG644": Entry("wrong-platform", "error", "There is no image for the platform."),
+    "COG645": Entry("no-push-target", "error", "There is no name to push to."),
 }

@@ -27,6 +27,10 @@ COMMANDS = {
     "explain": "explain a diagnostic code, or say why each line of the Dockerfile is there",
     "schema": "print the OpenAPI schema of the model, or a JSON Schema of cogc",
     "build": "build the image with Docker",
+    "push": "build the image and push it to its registry",
+    "login": "log in to a registry",
+    "inspect": "show the labels, schema, sizes and versions of an image",
+    "debug": "print the Dockerfile that build would use",
     "init": "write a new project: cog.yaml, predict.py and more",
     "completion": "print a completion script for a shell",
     "version": "print the version",
@@ -34,11 +38,8 @@ COMMANDS = {
 _SYNONYMS = {"new": "init", "start": "init", "lint": "check", "validate": "check"}
 # Commands of Cog that are not here yet, and what does their work.
 _LATER = {
-    "debug": "cogc compile",
     "exec": "docker run IMAGE COMMAND",
-    "login": "docker login",
     "predict": "docker run -p 5000:5000 IMAGE, then POST to /predictions",
-    "push": "docker push",
     "run": "docker run IMAGE COMMAND",
     "serve": "docker run -p 5000:5000 IMAGE",
     "train": "docker run -p 5000:5000 IMAGE, then POST to /trainings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..ir.nodes import ResolvedBuild, Runtime, ServerEnvironment
 
-__all__ = ["STAGING", "staged_files"]
+__all__ = ["STAGING", "excluded_weights", "staged_files"]
 
 STAGING = ".cog/build"
 
@@ -23,6 +23,14 @@ def staged_files(build: ResolvedBuild, runtime: tuple[tuple[str, bytes], ...]) -
             elif isinstance(step, ServerEnvironment):
                 files[step.requirements_file] = _pins(dict(runtime), step.python)
     return tuple(sorted(files.items()))
+
+
+def excluded_weights(build: ResolvedBuild) -> tuple[str, ...]:
+    """What the code layer leaves out, as patterns of a .dockerignore: weights, and what is below them."""
+    lines: list[str] = []
+    for layer in build.weight_layers:
+        lines += [layer.source, f"{layer.source}/**/*"] if layer.is_directory else [layer.source]
+    return tuple(lines)
 
 
 def _runtime(runtime: tuple[tuple[str, bytes], ...]) -> list[tuple[str, bytes]]:

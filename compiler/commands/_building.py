@@ -23,6 +23,7 @@ from ._project import (
 from ._reporter import StandardErrorReporter
 from ._revision import revision_labels
 from ._secrets import Secret, check_secrets, parse_secret
+from ._sizes import size_text
 
 if TYPE_CHECKING:
     from ..driver import Compilation
@@ -104,8 +105,13 @@ def add_image_arguments(parser: argparse.ArgumentParser, *, positional: bool = T
     add_build_arguments(parser)
 
 
-def build_project(arguments: argparse.Namespace, name: str | None, *, pushes: bool = False) -> Built:
-    """Compile and build; `name` is that of the image where the command line has one. Raises Refused."""
+def build_project(
+    arguments: argparse.Namespace, name: str | None, *, pushes: bool = False, needs_name: bool = False
+) -> Built:
+    """Compile and build; `name` is that of the image where the command line has one. Raises Refused.
+
+    With `needs_name` a name made from the folder's will not do: it would be pushed somewhere by accident.
+    """
     from ..engines import EngineFailure
     from ..engines.build_display import progress_mode
     from ..engines.docker_cli import DockerCli
@@ -114,6 +120,14 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, pushes: bo
 
     arguments.image_name = name or arguments.image_name
     project, compilation, found = _compiled(arguments)
+    config = compilation.config
+    if needs_name and not arguments.image_name and config is not None and config.image is None:
+        if config.model is None:
+            hint = "set `image` in cog.yaml, or name it: cogc push registry.example.com/user/model"
+            nowhere = report("COG645", "there is no name to push to", hint=hint)
+            raise Refused(fail((*found, nowhere), project, arguments.format))
+        arguments.image_name = config.model.value
+        project, compilation, found = _compiled(arguments)
     assert compilation.resolved is not None
     mode = progress_mode(arguments.progress)
     reporter = StandardErrorReporter(debug=arguments.debug)
@@ -276,13 +290,13 @@ def tell(built: Built) -> None:
             f"Weights image {'built as' if image.weights.is_built else 'unchanged:'} {image.weights.name}",
             file=sys.stderr,
         )
-    rows = [(_size(layer.size_bytes), layer.title, _time_of(layer)) for layer in built.layers]
+    rows = [(size_text(layer.size_bytes), layer.title, _time_of(layer)) for layer in built.layers]
     width = min(max((len(title) for _, title, _ in rows), default=0), 60)
     for size, title, time in rows:
         shown = title if len(title) <= width else title[: width - 1] + "…"
         print(f"  {size:>9}  {shown:<{width}}  {time}".rstrip(), file=sys.stderr)
     total = sum(layer.size_bytes for layer in built.layers)
-    parts = [f"{_size(total)} in all"] if built.layers else []
+    parts = [f"{size_text(total)} in all"] if built.layers else []
     done, cached = _counts(built)
     parts += [f"{cached} of {done} steps from the cache", f"{image.seconds:.1f} s"]
     print(f"  {', '.join(parts)}", file=sys.stderr)
@@ -309,24 +323,10 @@ def _time_of(layer: Layer) -> str:
 
 def _counts(built: Built) -> tuple[int, int]:
     """How many steps there were, and how many of them came from the cache."""
-    steps = built.image.progress.instructions.values()
+    from ..ir.outputs import OUTPUT_STAGE
+
+    steps = [step for (stage, _), step in built.image.progress.instructions.items() if stage != OUTPUT_STAGE]
     return len(steps), sum(step.is_cached for step in steps)
-
-
-def _size(size_bytes: int) -> str:
-    """As docker writes sizes: in powers of ten.
-
-    >>> _size(1_234_000), _size(999), _size(2_500_000_000)
-    ('1.2 MB', '999 B', '2.5 GB')
-    """
-    if size_bytes < 1000:
-        return f"{size_bytes} B"
-    value = float(size_bytes)
-    for unit in ("kB", "MB"):
-        value /= 1000
-        if value < 999.95:
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:.1f} GB"
 
 
 def document_of(built: Built) -> dict[str, Any]:

@@ -153,7 +153,9 @@ def _emit(
 
         return render_ir(resolved), ()
     if arguments.emit == "dockerignore":
-        return "".join(f"{line}\n" for line in _ignore_lines(compilation)), ()
+        from ..backends.context import excluded_weights
+
+        return "".join(f"{line}\n" for line in excluded_weights(resolved)), ()
     if arguments.emit == "weights-dockerfile":
         weights = weights_build(resolved)
         if weights is None:
@@ -192,16 +194,6 @@ def _hidden_staging() -> Diagnostic:
         Span.of_file(".dockerignore"),
         hint="to stage them, hide `.cog/*` and add the exception `!.cog/build`; --inline silences this",
     )
-
-
-def _ignore_lines(compilation: Compilation) -> list[str]:
-    """What the code layer leaves out, as patterns of a .dockerignore: weights, and what is below them."""
-    build = compilation.resolved
-    assert build is not None
-    lines: list[str] = []
-    for layer in build.weight_layers:
-        lines += [layer.source, f"{layer.source}/**/*"] if layer.is_directory else [layer.source]
-    return lines
 
 
 def _check(path: Path, text: str, project: Project, found: tuple[Diagnostic, ...], format: str) -> int:

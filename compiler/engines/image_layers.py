@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from ..backends.source_map import Instruction, SourceMap
 from ..ir.nodes import ImageBase, ResolvedBuild, StageBase
 from .build_progress import BuildProgress, BuildStep
 from .docker_cli import DockerCli
+from .image_facts import image_history
 from .step_titles import step_title
 
 __all__ = ["Layer", "image_layers"]
@@ -34,13 +33,12 @@ def image_layers(
     docker: DockerCli, image: str, build: ResolvedBuild, lines: SourceMap, progress: BuildProgress
 ) -> tuple[Layer, ...]:
     """The layers that hold something, the base image first; empty where the engine does not have the image."""
-    done = docker.attempt("history", "--no-trunc", "--human=false", "--format={{json .}}", image)
-    if done.status:
+    entries = image_history(docker, image)
+    if not entries:
         return ()
-    entries = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
     own = _instructions(build, lines)
     count = min(len(own), len(entries))
-    base = sum(_size(entry) for entry in entries[count:])
+    base = sum(size for _, size in entries[count:])
     steps = _steps(lines, progress)
     layers = [_layer(entry, own[index], lines, steps) for index, entry in enumerate(entries[:count])]
     start = Layer(stage=None, title=f"base image {_base(build)}", size_bytes=base, is_cached=True)
@@ -78,19 +76,14 @@ def _steps(lines: SourceMap, progress: BuildProgress) -> dict[int, BuildStep]:
     return found
 
 
-def _layer(entry: dict[str, Any], instruction: Instruction, lines: SourceMap, steps: dict[int, BuildStep]) -> Layer:
+def _layer(entry: tuple[str, int], instruction: Instruction, lines: SourceMap, steps: dict[int, BuildStep]) -> Layer:
     place = lines.at(instruction.line)
     step = place[1] if place is not None else None
     ran = steps.get(instruction.line)
     return Layer(
         stage=instruction.stage,
-        title=step_title(step) if step is not None else re.sub(r"\s+", " ", str(entry.get("CreatedBy", ""))),
-        size_bytes=_size(entry),
+        title=step_title(step) if step is not None else re.sub(r"\s+", " ", entry[0]),
+        size_bytes=entry[1],
         is_cached=ran is None or ran.is_cached,
         seconds=ran.seconds if ran is not None else None,
     )
-
-
-def _size(entry: dict[str, Any]) -> int:
-    text = str(entry.get("Size", "0"))
-    return int(float(text)) if re.fullmatch(r"[\d.]+(?:e\+\d+)?", text) else 0

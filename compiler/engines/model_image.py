@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import __version__
-from ..backends.context import STAGING
+from ..backends.context import STAGING, excluded_weights
 from ..backends.filters import DockerfileOptions
 from ..backends.source_map import SourceMap, without_marks
 from ..diagnostics import Diagnostic, Note, has_errors, report
@@ -324,10 +324,7 @@ class _Job:
 
     def _ignore_with_weights(self) -> str:
         """The user's .dockerignore, and the weights, which the model's image takes from their own."""
-        lines = [self._ignore().rstrip("\n")]
-        for layer in self.resolved.weight_layers:
-            lines += [layer.source, f"{layer.source}/**"] if layer.is_directory else [layer.source]
-        return "\n".join(lines) + "\n"
+        return "\n".join([self._ignore().rstrip("\n"), *excluded_weights(self.resolved)]) + "\n"
 
 
 def _with_freeze(request: BuildRequest, packages: str) -> BuildRequest:

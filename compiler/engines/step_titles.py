@@ -30,6 +30,7 @@ from ..ir.nodes import (
     WeightLayer,
     Workdir,
 )
+from ..ir.outputs import OUTPUT_STAGE
 from .build_progress import BuildStep
 
 __all__ = ["StepTitles", "step_title"]
@@ -54,6 +55,8 @@ class StepTitles:
     def _title(self, step: BuildStep) -> str | None:
         if step.place is None:
             return _internal(step)
+        if step.stage == OUTPUT_STAGE:
+            return None
         if step.text.startswith("FROM "):
             return f"base image {_image(step.text)}"
         if step.text.startswith("LINK COPY"):
@@ -65,8 +68,10 @@ class StepTitles:
 def _internal(step: BuildStep) -> str | None:
     if step.text.startswith("FROM "):
         return f"image {_image(step.text)}"
-    if step.name.startswith(("exporting to", "exporting ", "pushing ")):
-        return "store the image" if step.name.startswith("exporting to") else step.text
+    if step.name in ("exporting to image", "exporting to docker image format"):
+        return "store the image"
+    if step.name.startswith("pushing "):
+        return step.text
     if step.name.startswith(("importing cache", "[auth]")):
         return step.text
     return "read the project" if step.name == "[internal] load build context" else None

@@ -9,9 +9,10 @@ from .node import Cause
 from .nodes import Copy, ModelSchema, ResolvedBuild, Run, ScratchBase, Stage
 from .passes.drop_empty_stages import drop_empty_stages
 
-__all__ = ["FREEZE_FILE", "freeze_build", "schema_build"]
+__all__ = ["FREEZE_FILE", "OUTPUT_STAGE", "freeze_build", "schema_build"]
 
 FREEZE_FILE = "pip-freeze.txt"
+OUTPUT_STAGE = "output"
 _ABSENT = "# there is no pip in the image"
 _MODEL = "model"
 
@@ -48,5 +49,5 @@ def schema_build(build: ResolvedBuild) -> ResolvedBuild | None:
 
 def _with_output(build: ResolvedBuild, stages: tuple[Stage, ...], source: str, why: tuple[Cause, ...]) -> ResolvedBuild:
     copy = Copy(sources=(source,), destination="/", from_stage=stages[-1].name, because=why)
-    output = Stage(name="output", base=ScratchBase(), steps=(copy,), because=why)
+    output = Stage(name=OUTPUT_STAGE, base=ScratchBase(), steps=(copy,), because=why)
     return drop_empty_stages(replace(build, stages=(*stages, output)))

@@ -118,7 +118,7 @@ class TestTheCommandLineItself:
             (["complie"], "unknown command complie; did you mean `cogc compile`?"),
             (["validate"], "unknown command validate; did you mean `cogc check`?"),
             (["xyzzy"], "unknown command xyzzy\n"),
-            (["push", "x"], "there is no `cogc push` yet; in its place: docker push"),
+            (["train"], "there is no `cogc train` yet; in its place: docker run"),
             (["predict", "-i", "a=b"], "there is no `cogc predict` yet"),
             (["--wat"], "unknown option --wat"),
             (["compile", "--inlin"], "unknown argument --inlin; did you mean --inline?"),
