@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.server.conftest import RUNTIME
+from tests.runtime.server.harness import RUNTIME
 
 MODEL = """
 from cog import BasePredictor, Input

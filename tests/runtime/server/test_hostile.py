@@ -424,7 +424,7 @@ REFUSED = [
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory, request):
     """A server with the usual rule for addresses, which reaches everything else through a proxy on this machine."""
-    from tests.runtime.server.conftest import Receiver, running_server
+    from tests.runtime.server.harness import Receiver, running_server
 
     proxy = Receiver()
     environment = {
@@ -488,7 +488,7 @@ def test_names_are_judged_by_their_addresses(tmp_path, receiver):
     hosts = tmp_path / "hosts"
     hosts.write_text(HOSTS)
     python = tmp_path / "python"
-    from tests.runtime.server.conftest import SERVER_PYTHON, running_server
+    from tests.runtime.server.harness import SERVER_PYTHON, running_server
 
     python.write_text(
         f'#!/bin/sh\nexec unshare --mount sh -c \'mount --bind "$0" /etc/hosts && exec "$@"\' {hosts} {SERVER_PYTHON} "$@"\n'
