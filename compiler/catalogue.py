@@ -192,6 +192,11 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "COG431": Entry("pathlib-input", "warning", "An input has the type `pathlib.Path`, which is read as `cog.Path`."),
     "COG432": Entry("positional-only-input", "error", "A parameter is positional-only, but inputs are passed by name."),
+    # COG44x: schemas that do not come from the source
+    "COG440": Entry("import-failed", "error", "The model cannot be imported to see its schema."),
+    "COG441": Entry("schema-open", "error", "The source does not tell the whole schema."),
+    "COG442": Entry("invalid-openapi", "error", "The schema that is given is not a sound OpenAPI 3.0 document."),
+    "COG443": Entry("schema-of-another-model", "warning", "The schema that is given does not go with the model."),
     # COG50x: the command line and files
     "COG500": Entry("unreadable-file", "error", "A file cannot be read."),
     "COG501": Entry("unwritable-file", "error", "A file or directory cannot be written."),

@@ -25,7 +25,7 @@ COMMANDS = {
     "check": "check cog.yaml and what it names, without writing anything",
     "ir": "show the intermediate representation of a build",
     "explain": "explain a diagnostic code, or say why each line of the Dockerfile is there",
-    "schema": "print the OpenAPI schema of the model, or a JSON Schema of cogc",
+    "schema": "print the OpenAPI schema of the model, compare two, or print a JSON Schema",
     "build": "build the image with Docker",
     "push": "build the image and push it to its registry",
     "login": "log in to a registry",

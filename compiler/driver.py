@@ -27,7 +27,7 @@ from .ir.matrix import Matrix
 from .ir.nodes import Build, ResolvedBuild, ScratchBase, Stage
 from .ir.pipeline import run
 from .record import record
-from .source import Span
+from .source import SourceFile, Span
 
 if TYPE_CHECKING:
     from .backends.filters import DockerfileOptions
@@ -40,6 +40,7 @@ __all__ = [
     "dockerfile_text",
     "read_config",
     "read_schema",
+    "read_targets",
     "weights_build",
 ]
 
@@ -49,7 +50,7 @@ class Source:
     """What is compiled: the bytes of the configuration, its name in the project, and the project's files.
 
     `directory` is the name of the project's folder, from which the image gets its name. `certificate` is PEM
-    text to trust in the image.
+    text to trust in the image, `schema` an OpenAPI document to take instead of that of the source.
     """
 
     config: bytes
@@ -57,6 +58,7 @@ class Source:
     directory: str
     files: Files
     certificate: str | None = None
+    schema: SourceFile | None = None
 
 
 @record
@@ -122,7 +124,7 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
     found += problems
     brought_by = bringer(config, is_mounted=not options.with_source, has_own_base=options.base_image is not None)
     found += check_target_files(config, source.files, entries, dockerignore, brought_by)
-    schema, problems = model_schema(config, source.files)
+    schema, problems = model_schema(config, source.files, source.schema)
     found += problems
     hidden = () if dockerignore.excludes(".cog/x") and dockerignore.excludes(f"{STAGING}/x") else (".cog",)
     facts = ProjectFacts(
@@ -154,14 +156,22 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
     )
 
 
-def read_schema(source: Source) -> tuple[str | None, Config | None, tuple[Diagnostic, ...]]:
-    """The OpenAPI document as compact JSON and the configuration, each None where it cannot be had."""
+def read_targets(source: Source) -> tuple[Config | None, tuple[Diagnostic, ...]]:
+    """The configuration, once the files of its targets are there; None when there are errors."""
     config, found = read_config(source)
     if config is None:
-        return None, None, in_order(found)
+        return None, in_order(found)
     dockerignore, _ = _dockerignore(source.files)
     found += check_target_files(config, source.files, source.files.walk(), dockerignore, bringer(config))
-    schema, problems = model_schema(config, source.files)
+    return (None if has_errors(found) else config), in_order(found)
+
+
+def read_schema(source: Source) -> tuple[str | None, Config | None, tuple[Diagnostic, ...]]:
+    """The OpenAPI document as compact JSON and the configuration, each None where it cannot be had."""
+    config, found = read_targets(source)
+    if config is None:
+        return None, None, found
+    schema, problems = model_schema(config, source.files, source.schema)
     found = in_order((*found, *problems))
     return (None if has_errors(found) else schema.document), config, found
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..diagnostics import Diagnostic, Severity, has_errors, report
 from ..disk import ProjectFiles, describe, find_upward
-from ..source import Span
+from ..source import SourceFile, Span
 
 if TYPE_CHECKING:
     from ..driver import Source
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Project",
     "add_build_arguments",
+    "add_config_name",
     "add_project_arguments",
+    "add_schema_argument",
     "build_options",
     "fail",
     "frontend_version",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 _MOST_BYTES = 2 * 1024 * 1024  # more than a configuration may have, so that too much is seen as too much
+_MOST_SCHEMA_BYTES = 16 * 1024 * 1024
 FORMATS = ("text", "concise", "json", "sarif", "github")
 
 
@@ -58,12 +61,26 @@ def add_project_arguments(parser: argparse.ArgumentParser, also: str = "", meani
         metavar=f"{also}|FILE" if also else "FILE",
         help=f"{meaning}the configuration; `-` reads standard input (default: search upward)",
     )
+    add_config_name(parser)
+
+
+def add_config_name(parser: argparse.ArgumentParser) -> None:
+    """--file, for commands that find the project themselves."""
     parser.add_argument(
         "-f",
         "--file",
         default="cog.yaml",
         metavar="NAME",
         help="name of the configuration to search for (default: cog.yaml)",
+    )
+
+
+def add_schema_argument(parser: argparse._ActionsContainer) -> None:
+    """--openapi-schema, which `source_of` reads."""
+    parser.add_argument(
+        "--openapi-schema",
+        metavar="FILE",
+        help="OpenAPI document (JSON) of the model, instead of the one that its source tells",
     )
 
 
@@ -89,6 +106,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         "--user", metavar="USER", help="user that the container runs as (default: build.user, else root)"
     )
     group.add_argument("--no-source", action="store_true", help="leave the project's code out of the image")
+    add_schema_argument(group)
     group.add_argument(
         "--no-tools", action="store_true", help="do not add the tools (curl, git, a compiler) that Cog's images have"
     )
@@ -197,12 +215,17 @@ def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[D
         return None, (report("COG500", f"{path} {describe(error)}"),)
 
 
-def source_of(project: Project) -> tuple[Source | None, tuple[Diagnostic, ...]]:
-    """The project as the compiler takes it, with what the environment adds. Error: COG310."""
+def source_of(project: Project, schema: str | None = None) -> tuple[Source | None, tuple[Diagnostic, ...]]:
+    """The project as the compiler takes it, with what the environment adds. Errors: COG310, COG500.
+
+    `schema` is the file of --openapi-schema; without it COG_OPENAPI_SCHEMA may name one, unless it is empty.
+    """
     from ..driver import Source
     from ._certificate import read_certificate
 
     certificate, found = read_certificate(os.environ.get("COG_CA_CERT", ""))
+    given, problems = _read_schema(project, schema)
+    found += problems
     if has_errors(found):
         return None, found
     source = Source(
@@ -211,8 +234,26 @@ def source_of(project: Project) -> tuple[Source | None, tuple[Diagnostic, ...]]:
         directory=project.root.name,
         files=project.files,
         certificate=certificate,
+        schema=given,
     )
     return source, found
+
+
+def _read_schema(project: Project, option: str | None) -> tuple[SourceFile | None, tuple[Diagnostic, ...]]:
+    """The text of the document that is given, under its name as seen from the project. Error: COG500."""
+    path = option if option is not None else os.environ.get("COG_OPENAPI_SCHEMA")
+    if not path:
+        return None, ()
+    label = "--openapi-schema" if option else "COG_OPENAPI_SCHEMA:"
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_MOST_SCHEMA_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        return None, (report("COG500", f"{label} {path} {describe(error)}"),)
+    except ValueError:  # a null character in the path, or bytes that are no text
+        return None, (report("COG500", f"{label} {path} is not UTF-8 text"),)
+    name = os.path.relpath(os.path.abspath(path), project.root).replace(os.sep, "/")
+    return SourceFile(name, text), ()
 
 
 def frontend_version(text: str) -> tuple[tuple[int, int] | None, tuple[Diagnostic, ...]]:

@@ -28,6 +28,7 @@ _SHELLS = ("bash", "zsh", "fish")
 # Options that stand before or after any command; cogc.cli takes them out itself.
 _GLOBAL = (("--debug", "show tracebacks of cogc itself"), ("--no-color", "no colour"))
 _FIRST = (("--help", "show help"), ("--version", "print the version"), *_GLOBAL)
+_PLACEHOLDERS = ("CODE", "FILE")  # in a list of words, what stands for others
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
@@ -93,7 +94,7 @@ def _argument(command: str, action: argparse.Action) -> _Argument:
     metavar = action.metavar if isinstance(action.metavar, str) else ""
     values = tuple(str(choice) for choice in action.choices or ())
     if not values and "|" in metavar:
-        values = tuple(metavar.split("|"))
+        values = tuple(word for word in metavar.split("|") if word not in _PLACEHOLDERS)
     if metavar == "OS/ARCH":
         values = _PLATFORMS
     if not action.option_strings:
@@ -106,7 +107,7 @@ def _argument(command: str, action: argparse.Action) -> _Argument:
 def _takes(action: argparse.Action, metavar: str) -> Literal["nothing", "word", "file", "directory"]:
     if action.nargs == 0 or (action.nargs == "?" and action.option_strings):
         return "nothing"
-    if metavar == "FILE" or "--file" in action.option_strings:
+    if "FILE" in metavar.split("|") or "--file" in action.option_strings:
         return "file"
     return "directory" if metavar == "DIRECTORY" else "word"
 
@@ -117,10 +118,6 @@ def _words_of(command: str) -> tuple[str, ...]:
         from ..catalogue import CATALOGUE
 
         return tuple(CATALOGUE)
-    if command == "schema":
-        from .._data import schema_names
-
-        return schema_names()
     return ()
 
 

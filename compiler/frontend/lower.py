@@ -283,7 +283,10 @@ class _Lowering:
         if self._facts.schema is not None or not gaps or not self._options.with_source:
             return
         files = list(dict.fromkeys(gap.span.file for gap in gaps if gap.span))
-        told = f"{' and '.join(files)} {'does' if len(files) == 1 else 'do'} not say all of its inputs and outputs"
+        if files == [self._config.file]:
+            told = "its code is not in the project"
+        else:
+            told = f"{' and '.join(files)} {'does' if len(files) == 1 else 'do'} not say all of its inputs and outputs"
         why = Cause(kind="rule", text=f"imports the model, because {told}")
         details = tuple(Cause(kind="default", text=gap.message, span=gap.span) for gap in gaps)
         note = Cause(kind="rule", text="where the import fails, the server makes the schema when it starts")
