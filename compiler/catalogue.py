@@ -197,6 +197,10 @@ CATALOGUE: dict[str, Entry] = {
     "COG441": Entry("schema-open", "error", "The source does not tell the whole schema."),
     "COG442": Entry("invalid-openapi", "error", "The schema that is given is not a sound OpenAPI 3.0 document."),
     "COG443": Entry("schema-of-another-model", "warning", "The schema that is given does not go with the model."),
+    # COG45x: code that newer versions write differently; told by `cogc doctor`
+    "COG450": Entry("pydantic-output", "warning", "An output class derives from pydantic's BaseModel."),
+    "COG451": Entry("import-without-effect", "info", "A name is imported that no longer does anything."),
+    "COG452": Entry("older-names", "info", "The model has the names of older Cog; told with --migrate only."),
     # COG50x: the command line and files
     "COG500": Entry("unreadable-file", "error", "A file cannot be read."),
     "COG501": Entry("unwritable-file", "error", "A file or directory cannot be written."),

@@ -31,6 +31,7 @@ COMMANDS = {
     "login": "log in to a registry",
     "inspect": "show the labels, schema, sizes and versions of an image",
     "debug": "print the Dockerfile that build would use",
+    "doctor": "look for problems in the project and on this machine",
     "init": "write a new project: cog.yaml, predict.py and more",
     "completion": "print a completion script for a shell",
     "version": "print the version",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from ..diagnostics import Diagnostic, Severity, has_errors, report
 from ..disk import ProjectFiles, describe, find_upward
@@ -32,6 +32,7 @@ __all__ = [
     "load_project",
     "show",
     "source_of",
+    "wants_colour",
 ]
 
 _MOST_BYTES = 2 * 1024 * 1024  # more than a configuration may have, so that too much is seen as too much
@@ -280,12 +281,16 @@ def show(
     stream = sys.stdout if to_stdout else sys.stderr
     prefix = _prefix(project)
     sources = _sources(shown, project, prefix)
-    is_terminal = stream.isatty()
-    plain = any(os.environ.get(name) for name in ("NO_COLOR", "COG_NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    width = os.get_terminal_size(stream.fileno()).columns if is_terminal else 100
+    width = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 100
     moved = [_moved(diagnostic, prefix) for diagnostic in shown]
-    text = render(moved, sources, format, colour=is_terminal and not plain, width=max(width, 40))
+    text = render(moved, sources, format, colour=wants_colour(stream), width=max(width, 40))
     stream.write(text)
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether what goes there may be coloured: a terminal, and nobody asked for none."""
+    plain = any(os.environ.get(name) for name in ("NO_COLOR", "COG_NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
 
 
 def fail(diagnostics: Sequence[Diagnostic], project: Project | None, format: str = "text") -> int:

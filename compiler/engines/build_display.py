@@ -20,6 +20,7 @@ Titles = Callable[[BuildStep], str | None]
 """A step → what it is called, None when it is not worth showing."""
 
 _TAIL_LINES = 5
+_WORTH_SECONDS = 0.5
 
 
 class BuildDisplay(Protocol):
@@ -52,6 +53,11 @@ def display_for(mode: Mode, progress: BuildProgress, titles: Titles, heading: st
     return _Plain(titles, sys.stderr) if mode == "plain" else _Quiet()
 
 
+def is_service(step: BuildStep) -> bool:
+    """Whether it is the builder's own work or a base image, which is worth a line only when it takes time."""
+    return step.is_internal or step.text.startswith("FROM ")
+
+
 class _Quiet:
     def __enter__(self) -> BuildDisplay:
         return self
@@ -81,7 +87,9 @@ class _Plain:
     def show(self, change: Change) -> None:
         step = change.step
         title = self._titles(step)
-        if title is None:
+        if title is None or (is_service(step) and change.kind != "ended"):
+            return
+        if is_service(step) and step.seconds < _WORTH_SECONDS:
             return
         if step.number not in self._began:
             self._began.add(step.number)
@@ -132,7 +140,7 @@ class _Live:
         if change.kind != "ended" or step.number in self._shown or "context canceled" in step.error:
             return
         title = self._titles(step)
-        if title is None:
+        if title is None or (is_service(step) and step.seconds < _WORTH_SECONDS):
             return
         self._shown.add(step.number)
         self._console.print(self._ended_line(step, title))

@@ -40,7 +40,7 @@ class DockerCli:
 
     def attempt(self, *words: str, input: bytes | None = None, timeout_seconds: float | None = None) -> Finished:
         """Run to the end. Error: COG620 when there is no such program; subprocess.TimeoutExpired."""
-        self._show(words)
+        self.show(words)
         try:
             done = subprocess.run(
                 [self.program, *words],
@@ -71,7 +71,7 @@ class DockerCli:
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a call and leave it running; in a process group of its own it takes no part in Ctrl-C."""
-        self._show(words)
+        self.show(words)
         try:
             return subprocess.Popen(
                 [self.program, *words],
@@ -84,7 +84,8 @@ class DockerCli:
         except FileNotFoundError as error:
             raise self._missing() from error
 
-    def _show(self, words: Sequence[str]) -> None:
+    def show(self, words: Sequence[str]) -> None:
+        """Tell that the program is called with these words."""
         self.reporter.program([self.program, *shown(words)])
 
     def _missing(self) -> EngineFailure:

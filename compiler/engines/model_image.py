@@ -54,13 +54,15 @@ class ModelSource:
 class ImageRequest:
     """What image is wanted. `build` has what buildx is told besides; its context and Dockerfile are filled in here.
 
-    `freezes`: whether the label with the installed packages is made. `dockerfile` is the text of a Dockerfile of the
+    `freezes`: whether labels are made of what is installed. `shows_cached`: whether steps from the cache are shown.
+    `dockerfile` is the text of a Dockerfile of the
     user, which is built in place of ours.
     """
 
     name: str
     build: BuildRequest
     freezes: bool = True
+    shows_cached: bool = True
     dockerfile: str | None = None
 
 
@@ -89,7 +91,7 @@ class BuiltImage:
 
 def build_image(docker: DockerCli, source: ModelSource, request: ImageRequest, mode: Mode) -> BuiltImage:
     """Build the image of the project. Errors: EngineFailure with COG308, COG309, COG501, COG62x, COG63x, COG64x."""
-    progress, titles = BuildProgress(), StepTitles()
+    progress, titles = BuildProgress(), StepTitles(shows_cached=request.shows_cached)
     display = display_for(mode, progress, titles, f"Building {request.name}")
 
     def tell() -> None:

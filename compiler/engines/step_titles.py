@@ -39,7 +39,8 @@ __all__ = ["StepTitles", "step_title"]
 class StepTitles:
     """Titles of a builder's steps. `lines` is the map of the Dockerfile that is being built."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shows_cached: bool = True) -> None:
+        self._shows_cached = shows_cached
         self.lines = SourceMap()
         self._known: dict[int, str | None] = {}
         self._seen: set[tuple[str | None, str]] = set()
@@ -48,9 +49,12 @@ class StepTitles:
         """The title; None for what is of no interest: the builder's own work, and what an earlier build has made."""
         if step.number not in self._known:
             key = (step.stage, step.text)
-            self._known[step.number] = None if step.is_cached and key in self._seen else self._title(step)
+            self._known[step.number] = None if step.is_cached and self._is_old(key) else self._title(step)
             self._seen.add(key)
         return self._known[step.number]
+
+    def _is_old(self, key: tuple[str | None, str]) -> bool:
+        return key in self._seen or not self._shows_cached
 
     def _title(self, step: BuildStep) -> str | None:
         if step.place is None:

@@ -1,4 +1,4 @@
-"""A resolved build → builds whose result is one file that labels are made from: they share all steps with the image."""
+"""A resolved build → other builds that share its steps: the environment without the code, and files for labels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import replace
 from itertools import takewhile
 
 from .node import Cause
-from .nodes import Copy, ModelSchema, ResolvedBuild, Run, ScratchBase, Stage
+from .nodes import Copy, Label, ModelSchema, ResolvedBuild, Run, ScratchBase, SourceCode, Stage, Step
 from .passes.drop_empty_stages import drop_empty_stages
 
-__all__ = ["FREEZE_FILE", "OUTPUT_STAGE", "freeze_build", "schema_build"]
+__all__ = ["FREEZE_FILE", "OUTPUT_STAGE", "environment_build", "freeze_build", "schema_build"]
 
 FREEZE_FILE = "pip-freeze.txt"
 OUTPUT_STAGE = "output"
@@ -45,6 +45,25 @@ def schema_build(build: ResolvedBuild) -> ResolvedBuild | None:
                 directory = step.destination.rpartition("/")[0]
                 return _with_output(build, build.stages[: place + 1], f"{directory}/", why)
     return None
+
+
+def environment_build(build: ResolvedBuild) -> ResolvedBuild:
+    """The image without the project's code, weights and labels, for containers that have its folder mounted."""
+    place = [stage.name for stage in build.stages].index(_MODEL)
+    model = build.stages[place]
+    steps = tuple(step for step in model.steps if not _is_of_project(step))
+    stages = (*build.stages[:place], replace(model, steps=steps))
+    return drop_empty_stages(replace(build, stages=stages, weight_layers=()))
+
+
+def _is_of_project(step: Step) -> bool:
+    match step:
+        case SourceCode() | Label():
+            return True
+        case Copy():
+            return step.from_stage in (None, "weights")
+        case _:
+            return False
 
 
 def _with_output(build: ResolvedBuild, stages: tuple[Stage, ...], source: str, why: tuple[Cause, ...]) -> ResolvedBuild:

@@ -262,6 +262,7 @@ ELSEWHERE = {
     ),
     "tests/e2e/test_completed_schema.py": ("COG636",),
     "tests/e2e/test_registry.py": ("COG643", "COG645"),
+    "tests/unit/commands/test_doctor.py": ("COG450", "COG451", "COG452"),
     "tests/unit/engines/test_docker_problems.py": (
         "COG622",
         "COG623",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cogc.ir.nodes import Copy, Run, ScratchBase
-from cogc.ir.outputs import FREEZE_FILE, freeze_build, schema_build
+from cogc.ir.nodes import Copy, Label, Process, Run, ScratchBase, SourceCode
+from cogc.ir.outputs import FREEZE_FILE, environment_build, freeze_build, schema_build
 from cogc.ir.verify import verify
 from tests.builds import resolved_build
 
@@ -55,3 +55,18 @@ def test_schema_comes_out_where_a_stage_makes_it() -> None:
 def test_schema_that_the_source_tells_needs_no_build() -> None:
     source = "class Predictor:\n    def predict(self) -> str: ...\n"
     assert schema_build(resolved_build("predict: predict.py:Predictor\n", {"predict.py": source})) is None
+
+
+def test_environment_is_the_image_without_code_weights_and_labels() -> None:
+    config = "build:\n  python_packages: [elsewhere]\n  run: [echo one]\npredict: predict.py:Predictor\n"
+    build = resolved_build(config, {"predict.py": SOURCE}, sizes={"checkpoints/model.bin": 20 * 2**20})
+    assert {"weights", "schema", "complete"} <= {stage.name for stage in build.stages}
+    environment = environment_build(build)
+    assert [stage.name for stage in environment.stages] == ["base", "packages", "server", "model"]
+    verify(environment)
+    kept = [type(step) for step in environment.stages[-1].steps]
+    assert SourceCode not in kept
+    assert Label not in kept
+    assert {Run, Process} <= set(kept)
+    model = next(stage for stage in build.stages if stage.name == "model")
+    assert [step for step in model.steps if step in environment.stages[-1].steps] == list(environment.stages[-1].steps)
