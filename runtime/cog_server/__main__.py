@@ -1,5 +1,7 @@
 """Start of the server's process: `python -I .../cog_server/__main__.py --sdk DIR --model-python PATH [OPTIONS]`.
 
+With `--redis-queue` as the first argument predictions come from a Redis queue instead of HTTP.
+
 Started isolated, so nothing of the model is on the path: the two folders that are needed are added at its end.
 """
 
@@ -14,6 +16,11 @@ def _paths() -> "list[str]":
 
 if __name__ == "__main__":
     sys.path.extend(path for path in _paths() if path not in sys.path)
-    from cog_server.main import main
+    if sys.argv[1:2] == ["--redis-queue"]:
+        from cog_server.redis_queue.main import main
 
-    main(sys.argv[1:])
+        main(sys.argv[2:])
+    else:
+        from cog_server.main import main
+
+        main(sys.argv[1:])

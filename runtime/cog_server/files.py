@@ -204,9 +204,9 @@ class Files:
             with open(path, "wb") as file:
                 file.write(content)
             return path, name
-        return await self._download(url, place)
+        return await self._download(url, place, given)
 
-    async def _download(self, url: str, place: str) -> Tuple[str, str]:
+    async def _download(self, url: str, place: str, given: Optional[str]) -> Tuple[str, str]:
         await self._client.prepare()
         import aiohttp
 
@@ -216,7 +216,7 @@ class Files:
             ),
             "headers": {"User-Agent": self._settings.download_user_agent or self._agent, "Accept-Encoding": "identity"},
         }
-        name = safe_name(unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
+        name = given or safe_name(unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 async with self._client.request(Reach.INPUT, "GET", url, **options) as response:

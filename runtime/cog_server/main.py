@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterator, Mapping, NoReturn, Optional, Sequence
 from .logs import configure_logging
 from .settings import Settings, parse_settings
 
-__all__ = ["main"]
+__all__ = ["leave", "main", "make_documents"]
 
 logger = logging.getLogger("cog_server")
 
@@ -39,19 +39,19 @@ def main(arguments: Sequence[str]) -> NoReturn:
     settings = parse_settings(arguments, environment, cog.__version__)
     if settings.target is None:
         name = "train" if settings.mode == "train" else "predict"
-        _leave(1, "there is no `%s` in cog.yaml, and COG_%s_TYPE_STUB is not set" % (name, name.upper()))
+        leave(1, "there is no `%s` in cog.yaml, and COG_%s_TYPE_STUB is not set" % (name, name.upper()))
     try:
         listener = _bind(settings.host, settings.port)
     except OSError as error:
-        _leave(1, "cannot listen on %s port %d: %s" % (settings.host, settings.port, error))
+        leave(1, "cannot listen on %s port %d: %s" % (settings.host, settings.port, error))
     code = _run(settings, listener, environment, cog.__version__)
-    _leave(code)
+    leave(code)
 
 
-def _leave(code: int, message: str = "") -> NoReturn:
+def leave(code: int, message: str = "", program: str = "cog.server.http") -> NoReturn:
     """End at once: threads may hang in calls that never return."""
     if message:
-        sys.stderr.write("cog.server.http: %s\n" % message)
+        sys.stderr.write("%s: %s\n" % (program, message))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -183,7 +183,9 @@ class _Life:
         from .app import App
 
         settings = self._settings
-        self._documents = _documents(settings)
+        targets = {"predict": settings.predict_target, "train": settings.train_target}
+        modes = tuple(mode for mode, target in targets.items() if target is not None)
+        self._documents = make_documents(settings, modes)
         app = App(
             settings,
             self._runner,
@@ -259,12 +261,11 @@ class _Life:
         await asyncio.gather(*[runner.stop(grace, CANCEL_SECONDS) for runner in runners])
 
 
-def _documents(settings: Settings) -> Any:
+def make_documents(settings: Settings, modes: Sequence[str]) -> Any:
+    """What is known about the inputs of these targets."""
     from .documents import Documents
 
-    targets = {"predict": settings.predict_target, "train": settings.train_target}
-    modes = tuple(mode for mode, target in targets.items() if target is not None)
-    return Documents(_bundled_document(settings.schema_path), modes, lambda mode: _ask_sdk(settings, mode))
+    return Documents(_bundled_document(settings.schema_path), tuple(modes), lambda mode: _ask_sdk(settings, mode))
 
 
 async def _ask_sdk(settings: Settings, mode: str) -> bytes:

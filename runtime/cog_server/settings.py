@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 from dataclasses import dataclass, field
-from typing import Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
-__all__ = ["Settings", "parse_settings"]
+__all__ = ["Settings", "number", "parse_settings", "settings_of"]
 
 logger = logging.getLogger("cog_server")
 
@@ -73,7 +73,8 @@ def _parser(version: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _number(environment: Mapping[str, str], name: str, default: float, least: float = 0) -> float:
+def number(environment: Mapping[str, str], name: str, default: float, least: float = 0) -> float:
+    """A variable as a number; one that is none, or less than `least`, is reported and not used."""
     text = environment.get(name, "")
     if not text:
         return default
@@ -105,34 +106,42 @@ def _concurrency(environment: Mapping[str, str]) -> Optional[int]:
 def parse_settings(arguments: Sequence[str], environment: Mapping[str, str], version: str) -> Settings:
     """The settings of one server. A command line that is wrong ends the process with status 2."""
     options = _parser(version).parse_args(arguments)
-    queue = options.queue if options.queue is not None else int(_number(environment, "COGC_QUEUE", 0))
-    return Settings(
+    queue = options.queue if options.queue is not None else int(number(environment, "COGC_QUEUE", 0))
+    return settings_of(
+        environment,
         model_python=options.model_python,
         sdk=options.sdk,
-        predict_target=environment.get("COG_PREDICT_TYPE_STUB") or None,
-        train_target=environment.get("COG_TRAIN_TYPE_STUB") or None,
         mode=options.x_mode,
         host=options.host,
-        port=options.port if options.port is not None else int(_number(environment, "PORT", 5000)),
+        port=options.port if options.port is not None else int(number(environment, "PORT", 5000)),
         upload_url=options.upload_url or None,
         awaits_explicit_shutdown=bool(options.await_explicit_shutdown),
         queue_length=max(queue, 0),
+    )
+
+
+def settings_of(environment: Mapping[str, str], **given: Any) -> Settings:
+    """The settings that the environment makes, with those that a command line gave."""
+    return Settings(
+        predict_target=environment.get("COG_PREDICT_TYPE_STUB") or None,
+        train_target=environment.get("COG_TRAIN_TYPE_STUB") or None,
         max_concurrency=_concurrency(environment),
-        setup_timeout=_number(environment, "COG_SETUP_TIMEOUT", 0) or None,
-        shutdown_grace=_number(environment, "COGC_SHUTDOWN_GRACE_SECONDS", 8.0),
-        cancel_grace=_number(environment, "COGC_CANCEL_GRACE_SECONDS", 30.0),
-        webhook_interval=_number(environment, "COG_THROTTLE_RESPONSE_INTERVAL", 0.5),
+        setup_timeout=number(environment, "COG_SETUP_TIMEOUT", 0) or None,
+        shutdown_grace=number(environment, "COGC_SHUTDOWN_GRACE_SECONDS", 8.0),
+        cancel_grace=number(environment, "COGC_CANCEL_GRACE_SECONDS", 30.0),
+        webhook_interval=number(environment, "COG_THROTTLE_RESPONSE_INTERVAL", 0.5),
         webhook_token=environment.get("WEBHOOK_AUTH_TOKEN") or None,
         api_token=environment.get("COG_API_TOKEN") or None,
-        stream_history=int(_number(environment, "COG_STREAM_HISTORY_CAPACITY", 1024)),
-        max_body_bytes=int(_number(environment, "COGC_MAX_BODY_BYTES", 100 * MIB)),
-        max_download_bytes=int(_number(environment, "COGC_MAX_DOWNLOAD_BYTES", 10 * 1024 * MIB)),
-        request_timeout=_number(environment, "COGC_REQUEST_TIMEOUT_SECONDS", 30.0, least=0.1),
+        stream_history=int(number(environment, "COG_STREAM_HISTORY_CAPACITY", 1024)),
+        max_body_bytes=int(number(environment, "COGC_MAX_BODY_BYTES", 100 * MIB)),
+        max_download_bytes=int(number(environment, "COGC_MAX_DOWNLOAD_BYTES", 10 * 1024 * MIB)),
+        request_timeout=number(environment, "COGC_REQUEST_TIMEOUT_SECONDS", 30.0, least=0.1),
         allows_private_urls=bool(_flag(environment, "COGC_ALLOW_PRIVATE_URLS")),
         download_user_agent=environment.get("COG_USER_AGENT") or None,
         cors_origins=tuple(environment.get("COGC_CORS_ORIGINS", "").replace(",", " ").split()),
         has_legacy_http=_flag(environment, "COGC_LEGACY_HTTP"),
-        max_crashes=int(_number(environment, "COGC_MAX_CRASHES", 5, least=1)),
-        training_idle=_number(environment, "COGC_TRAINING_IDLE_SECONDS", 60.0),
+        max_crashes=int(number(environment, "COGC_MAX_CRASHES", 5, least=1)),
+        training_idle=number(environment, "COGC_TRAINING_IDLE_SECONDS", 60.0),
         ready_file="/var/run/cog/ready" if environment.get("KUBERNETES_SERVICE_HOST") else None,
+        **given,
     )

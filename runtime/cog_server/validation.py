@@ -16,7 +16,16 @@ import msgspec
 
 from .predictions import MASK, FileInput, PredictionRequest, new_id
 
-__all__ = ["InputChecker", "Invalid", "compile_inputs", "parse_request", "problem", "secret_inputs"]
+__all__ = [
+    "EVENTS",
+    "InputChecker",
+    "Invalid",
+    "compile_inputs",
+    "parse_request",
+    "problem",
+    "secret_inputs",
+    "url_problem",
+]
 
 logger = logging.getLogger("cog_server.validation")
 
@@ -414,6 +423,11 @@ class InputChecker:
                 logger.info("inputs that the model does not declare are ignored: %s", ", ".join(unknown)[:500])
         return result, shown, run
 
+    def masked(self, given: Mapping[str, Any]) -> Dict[str, Any]:
+        """Inputs that were refused, as they may be shown."""
+        secret = {field.name for field in self._fields if field.has_secret}
+        return {name: _masked(value) if name in secret else _portable(value) for name, value in given.items()}
+
     @staticmethod
     def _default(field: _Field, run: _Run) -> Any:
         """Defaults are the model's own: converted where it works (URLs are downloaded), never refused."""
@@ -509,7 +523,8 @@ def _is_deep(value: Any) -> bool:
     return True
 
 
-def _url_problem(field: str, value: Any, limit: int = MAX_URL) -> Optional[Problem]:
+def url_problem(field: str, value: Any, limit: int = MAX_URL) -> Optional[Problem]:
+    """What is wrong with the URL in a field of the request, or None."""
     if not isinstance(value, str):
         return problem((field,), "str type expected", "type_error.str")
     try:
@@ -530,7 +545,7 @@ def _envelope_problems(document: Mapping[str, Any]) -> List[Problem]:
     found: List[Problem] = []
     for field in ("webhook", "output_file_prefix"):
         if document.get(field) is not None:
-            bad = _url_problem(field, document[field])
+            bad = url_problem(field, document[field])
             if bad is not None:
                 found.append(bad)
     for field in ("id", "created_at"):

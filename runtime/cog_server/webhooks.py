@@ -38,16 +38,21 @@ class Webhooks:
         self._headers = {"Content-Type": "application/json", "User-Agent": "cog-worker/" + version}
         if settings.webhook_token:
             self._headers["Authorization"] = "Bearer " + settings.webhook_token
-        self._deliveries: "Dict[asyncio.Task[None], _Delivery]" = {}
+        self._deliveries: "Dict[asyncio.Task[bool], _Delivery]" = {}
 
     def watch(self, prediction: Prediction) -> None:
         """Report `prediction` to its webhook, if it has one."""
         if prediction.request.webhook:
-            delivery = _Delivery(self, prediction)
-            prediction.observers.append(delivery)
-            task = asyncio.ensure_future(delivery.run())
-            self._deliveries[task] = delivery
-            task.add_done_callback(self._deliveries.pop)
+            self.deliver(prediction)
+
+    def deliver(self, prediction: Prediction) -> "asyncio.Task[bool]":
+        """Report to whatever `post` reports to. The task ends with whether the receiver has the final state."""
+        delivery = _Delivery(self, prediction)
+        prediction.observers.append(delivery)
+        task = asyncio.ensure_future(delivery.run())
+        self._deliveries[task] = delivery
+        task.add_done_callback(self._deliveries.pop)
+        return task
 
     async def close(self, timeout_seconds: float) -> None:
         """Deliver what is open, the final states first and without long pauses, within a time; then stop."""
@@ -64,25 +69,27 @@ class Webhooks:
 
     async def post(self, prediction: Prediction, body: bytes) -> Optional[int]:
         """The status of one try, or None if there was no answer."""
+        name = "the webhook of prediction %s" % prediction.id
+        return await self.send(Reach.CALLBACK, prediction.request.webhook or "", body, name, prediction.request.trace)
+
+    async def send(
+        self, reach: Reach, url: str, body: bytes, name: str, trace: Optional[Dict[str, str]] = None
+    ) -> Optional[int]:
+        """POST a JSON body once. The status, or None if there was no answer; `name` says in the log what it was."""
         await self._client.prepare()
         import aiohttp
 
-        url = prediction.request.webhook or ""
-        headers = {**self._headers, **prediction.request.trace}
+        headers = {**self._headers, **(trace or {})}
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         try:
             async with self._client.request(
-                Reach.CALLBACK,
-                "POST",
-                url,
-                data=body,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+                reach, "POST", url, data=body, headers=headers, timeout=timeout
             ) as response:
                 status: int = response.status
                 if status >= 300:
-                    logger.warning("the webhook of prediction %s answered %d", prediction.id, status)
+                    logger.warning("%s answered %d", name, status)
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as error:
-            logger.warning("the webhook of prediction %s cannot be reached: %s", prediction.id, reason_of(error))
+            logger.warning("%s cannot be reached: %s", name, reason_of(error))
             self._metrics.webhook("error")
             return None
         self._metrics.webhook("sent" if status < 300 else "refused")
@@ -139,8 +146,8 @@ class _Delivery(Observer):
     def _wait(self) -> float:
         return self._sent_at + self._webhooks.interval - asyncio.get_running_loop().time()
 
-    async def run(self) -> None:
-        """Deliver until the prediction is over and told."""
+    async def run(self) -> bool:
+        """Deliver until the prediction is over and told. False if the last try has failed."""
         await self._webhooks.prepare()
         while not (self._is_final and (self._is_hurried or (self._start is None and self._snapshot is None))):
             if self._start is not None:
@@ -154,11 +161,12 @@ class _Delivery(Observer):
             else:
                 await self._sleep(self._wait() if self._is_dirty else None)
         if "completed" in self._events:
-            await self._complete()
-        elif self._is_dirty:
+            return await self._complete()
+        if self._is_dirty:
             while self._wait() > 0 and not self._is_hurried:
                 await self._sleep(self._wait())
             await self._send_latest()
+        return True
 
     async def _send_latest(self) -> None:
         self._is_dirty = False
@@ -182,14 +190,15 @@ class _Delivery(Observer):
         except asyncio.TimeoutError:
             pass
 
-    async def _complete(self) -> None:
+    async def _complete(self) -> bool:
         body = self._prediction.body(has_unset=False)
         delay = FIRST_DELAY
         for attempt in range(RETRIES + 1):
             status = await self._webhooks.post(self._prediction, body)
             if status is not None and status not in RETRY_STATUSES:
-                return
+                return True
             if attempt < RETRIES:
                 await self._sleep(HURRIED_DELAY if self._is_hurried else delay)
                 delay = min(delay * 2, LONGEST_DELAY)
         logger.error("the webhook of prediction %s was given up: %d tries", self._prediction.id, RETRIES + 1)
+        return False

@@ -29,7 +29,7 @@ READ_BYTES = 65536
 PIPE_BYTES = 1024 * 1024
 MARK, SCRATCH = "COGC_WORKER", "COGC_SCRATCH"
 _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
-_SERVER_SECRETS = ("COG_API_TOKEN", "WEBHOOK_AUTH_TOKEN")
+_SERVER_SECRETS = ("COG_API_TOKEN", "WEBHOOK_AUTH_TOKEN", "COGC_REDIS_URL")
 
 
 def worker_command(python: str, mode: str, target: str, descriptor: int, control: int) -> List[str]:

@@ -48,14 +48,14 @@ def _environment():
     return environment
 
 
-def _server_python():
+def _server_python(libraries):
     """The interpreter that has the server's libraries, or None."""
     configured = os.environ.get("COGC_SERVER_PYTHON") or DEFAULT_PYTHON
     if os.access(configured, os.X_OK):
         return configured
     from importlib.util import find_spec
 
-    return sys.executable if all(find_spec(name) for name in LIBRARIES) else None
+    return sys.executable if all(find_spec(name) for name in libraries) else None
 
 
 def _server_program(sdk):
@@ -69,19 +69,23 @@ def _server_program(sdk):
 
 def main(arguments=None):
     """Become the server. Returns only when that is impossible: 1."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments in (["-v"], ["--version"]):
+    return start("cog.server.http", sys.argv[1:] if arguments is None else arguments)
+
+
+def start(name, arguments, door=(), libraries=LIBRARIES):
+    """Become the server program, which takes predictions from the `door` that its first options name."""
+    if list(arguments) in (["-v"], ["--version"]):
         from cog import __version__
 
-        print("cog.server.http " + __version__)
+        print(name + " " + __version__)
         return 0
     sdk = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    python, program = _server_python(), _server_program(sdk)
+    python, program = _server_python(libraries), _server_program(sdk)
     if python is None or program is None:
         missing = "its Python environment (%s)" % DEFAULT_PYTHON if python is None else "its program (cog_server)"
-        sys.stderr.write("cog.server.http: the server cannot be started, %s is missing.\n" % missing)
+        sys.stderr.write("%s: the server cannot be started, %s is missing.\n" % (name, missing))
         return 1
-    command = [python, "-I", program, "--model-python", sys.executable, "--sdk", sdk]
+    command = [python, "-I", program, *door, "--model-python", sys.executable, "--sdk", sdk]
     sys.stdout.flush()
     os.execve(python, command + list(arguments), _environment())
 
