@@ -460,7 +460,7 @@ class App:
             if self._active(kind, checked.id) is not None:
                 raise Busy
             prediction = Prediction(checked)
-            if kind is PREDICTION and runner.loaded is not None and runner.loaded.is_streaming:
+            if kind is PREDICTION and self._streams_events(runner):
                 self._add_stream(prediction, wants_events)
             if kind is TRAINING:
                 self._trainings.submit(prediction, room)
@@ -500,11 +500,14 @@ class App:
         if kind is TRAINING:
             raise Refusal(406, {"error": "Training endpoints do not support streaming responses."})
         runner = self._runner
-        if runner is not None and runner.loaded is not None and not runner.loaded.is_streaming:
+        if runner is not None and runner.loaded is not None and not self._streams_events(runner):
             text = (
                 "This model does not support streaming responses. Its predict method is not marked with @cog.streaming."
             )
             raise Refusal(406, {"error": text})
+
+    def _streams_events(self, runner: Runner) -> bool:
+        return self._settings.streams_all or (runner.loaded is not None and runner.loaded.is_streaming)
 
     def _add_stream(self, prediction: Prediction, is_owner: bool) -> None:
         runner = self._runner

@@ -74,6 +74,8 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _bundled_document(path: str) -> Optional[Dict[str, Any]]:
+    if not path:  # asked for: the worker's own
+        return None
     try:
         with open(path, "rb") as file:
             document = json.load(file)

@@ -13,6 +13,7 @@ logger = logging.getLogger("cog_server")
 
 MIB = 1024 * 1024
 FALSE_WORDS = ("", "0", "false", "no", "off")
+SCHEMA_PATH = ".cog/openapi_schema.json"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Settings:
     max_crashes: int = 5
     training_idle: float = 60.0
     ready_file: Optional[str] = None
-    schema_path: str = ".cog/openapi_schema.json"
+    schema_path: str = SCHEMA_PATH
+    streams_all: bool = False
 
     @property
     def target(self) -> Optional[str]:
@@ -142,6 +144,8 @@ def settings_of(environment: Mapping[str, str], **given: Any) -> Settings:
         has_legacy_http=_flag(environment, "COGC_LEGACY_HTTP"),
         max_crashes=int(number(environment, "COGC_MAX_CRASHES", 5, least=1)),
         training_idle=number(environment, "COGC_TRAINING_IDLE_SECONDS", 60.0),
+        schema_path=environment.get("COGC_OPENAPI_SCHEMA", SCHEMA_PATH),
+        streams_all=bool(_flag(environment, "COGC_STREAM_ALL")),
         ready_file="/var/run/cog/ready" if environment.get("KUBERNETES_SERVICE_HOST") else None,
         **given,
     )

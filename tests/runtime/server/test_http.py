@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -168,3 +169,24 @@ def test_targets_are_read_without_a_yaml_library():
         "COG_PREDICT_TYPE_STUB": "a b.py:f", "COG_TRAIN_TYPE_STUB": "t.py:T",
     }  # fmt: skip
     assert read("build:\n  run:\n    - x\n  predict: no\n# predict: no\n") == {}
+
+
+def document_that_says(text: str) -> str:
+    properties = {"s": {"type": "string", "default": "x", "description": text}}
+    return json.dumps({"openapi": "3.0.2", "components": {"schemas": {"Input": {"properties": properties}}}})
+
+
+def test_the_published_document_is_the_one_that_the_operator_names(serve, tmp_path):
+    def published(server) -> str:
+        document = server.ask("GET", "/openapi.json").json
+        return document["components"]["schemas"]["Input"]["properties"]["s"]["description"]
+
+    for number in range(3):  # what an older version of the project has left
+        folder = tmp_path / f"project{number}" / ".cog"
+        folder.mkdir(parents=True)
+        (folder / "openapi_schema.json").write_text(document_that_says("left"))
+    named = tmp_path / "named.json"
+    named.write_text(document_that_says("named"))
+    assert published(serve(MODEL)) == "left"
+    assert published(serve(MODEL, environment={"COGC_OPENAPI_SCHEMA": str(named)})) == "named"
+    assert published(serve(MODEL, environment={"COGC_OPENAPI_SCHEMA": ""})) == "text"

@@ -106,6 +106,14 @@ def test_models_that_do_not_stream_answer_406_before_anything_runs(serve):
     assert answer.json["error"].startswith("This model does not support streaming responses.")
 
 
+def test_events_of_any_model_where_the_operator_asks_for_them(serve):
+    server = serve(STREAMING.replace("    @cog.streaming\n", ""), environment={"COGC_STREAM_ALL": "1"})
+    found = events(server.ask("POST", "/predictions", {"input": {"n": 3}}, EVENTS).body)
+    assert [data["chunk"] for name, data in found if name == "output"] == ["t0", "t1", "t2"]
+    assert found[-1][1]["status"] == "succeeded"
+    assert server.predict(n=2)["output"] == ["t0", "t1"]
+
+
 def test_sixteen_clients_use_sixteen_slots_and_logs_stay_apart(serve):
     server = serve(ASYNC, environment={"COG_MAX_CONCURRENCY": "16"})
     answers = {}
