@@ -1,8 +1,9 @@
 """The catalogue of diagnostic codes: the stable name, the severity and one sentence for each.
 
 COG1xx reading cog.yaml and its keys; COG2xx requirements and resolution; COG3xx the project's files and the
-image; COG4xx the model's signature; COG5xx the command line, files and output; COG6xx engines, builds and registries.
-Every code has a page in docs/diagnostics. A code is never reused for something else.
+image; COG4xx the model's signature; COG5xx the command line, files and output; COG6xx engines, builds and registries;
+COG7xx models that run here, their inputs and predictions. Every code has a page in docs/diagnostics. A code is never
+reused for something else.
 """
 
 from __future__ import annotations
@@ -207,6 +208,12 @@ CATALOGUE: dict[str, Entry] = {
     "COG502": Entry("out-of-date", "error", "The checked file differs from what would be generated."),
     "COG503": Entry("invalid-option", "error", "An option has a value that cannot be used."),
     "COG504": Entry("prebuilt-base-off", "warning", "Prebuilt Cog base images are not used."),
+    # COG60x: running models
+    "COG600": Entry("nothing-to-run", "error", "cog.yaml names no target for the command."),
+    "COG601": Entry("image-needs-containers", "error", "The local engine cannot use an image."),
+    "COG602": Entry("port-taken", "error", "The port is in use, or may not be used."),
+    "COG603": Entry("no-gpu", "error", "A GPU was asked for, and there is none."),
+    "COG604": Entry("program-not-found", "error", "The program to run does not exist in the environment."),
     # COG62x: the container engine
     "COG620": Entry("no-docker-program", "error", "There is no docker program on the PATH."),
     "COG621": Entry("engine-not-running", "error", "No container engine answers."),
@@ -230,4 +237,23 @@ CATALOGUE: dict[str, Entry] = {
     "COG643": Entry("not-a-model", "error", "The image was not made from a cog.yaml."),
     "COG644": Entry("wrong-platform", "error", "There is no image for the platform."),
     "COG645": Entry("no-push-target", "error", "There is no name to push to."),
+    # COG70x: the local engine
+    "COG700": Entry("other-python", "warning", "The machine does not have the Python that the model wants."),
+    "COG701": Entry("not-done-here", "warning", "The local engine does not do everything that cog.yaml asks for."),
+    "COG702": Entry("packages-not-installed", "error", "The Python packages could not be installed."),
+    "COG703": Entry("no-python", "error", "The machine has no Python that can run the model."),
+    "COG704": Entry("environment-not-made", "error", "The virtual environment could not be made."),
+    # COG71x: inputs
+    "COG710": Entry("invalid-input", "error", "An input does not fit the model's schema."),
+    "COG711": Entry("unknown-input", "error", "The model has no input of that name."),
+    "COG712": Entry("missing-input", "error", "An input that the model requires is missing."),
+    "COG713": Entry("unreadable-input", "error", "The file of an input cannot be read."),
+    "COG714": Entry("invalid-json", "error", "The value of `--json` is not a JSON object."),
+    # COG72x: servers and predictions
+    "COG720": Entry("model-did-not-start", "error", "The model did not become ready."),
+    "COG721": Entry("prediction-failed", "error", "The prediction or training did not succeed."),
+    "COG722": Entry("inputs-refused", "error", "The model's server refused the inputs."),
+    "COG723": Entry("no-output", "warning", "The prediction succeeded without an output."),
+    "COG724": Entry("unexpected-answer", "error", "The model's server answered something that cogc cannot use."),
+    "COG725": Entry("connection-lost", "error", "The connection to the model's server was lost."),
 }

@@ -33,17 +33,25 @@ COMMANDS = {
     "debug": "print the Dockerfile that build would use",
     "doctor": "look for problems in the project and on this machine",
     "init": "write a new project: cog.yaml, predict.py and more",
+    "predict": "run a prediction",
+    "train": "run a training",
+    "serve": "serve the model over HTTP",
+    "run": "run a program in the model's environment",
+    "exec": "the same as run",
     "completion": "print a completion script for a shell",
     "version": "print the version",
 }
-_SYNONYMS = {"new": "init", "start": "init", "lint": "check", "validate": "check"}
+_SYNONYMS = {
+    "new": "init",
+    "start": "init",
+    "lint": "check",
+    "validate": "check",
+    "infer": "predict",
+    "http": "serve",
+}
 # Commands of Cog that are not here yet, and what does their work.
 _LATER = {
-    "exec": "docker run IMAGE COMMAND",
-    "predict": "docker run -p 5000:5000 IMAGE, then POST to /predictions",
-    "run": "docker run IMAGE COMMAND",
-    "serve": "docker run -p 5000:5000 IMAGE",
-    "train": "docker run -p 5000:5000 IMAGE, then POST to /trainings",
+    "playground": "cogc serve, and its page /docs",
 }
 
 _HELP = """\
@@ -62,6 +70,7 @@ options:
 
 examples:
   cogc init                              start a project
+  cogc predict -i prompt="a cat"         run its model
   cogc compile cog.yaml > Dockerfile     then: docker build .
   cogc compile --check Dockerfile        in CI: is the Dockerfile up to date?
   cogc check --fix                       find problems, mend what is safe to mend
@@ -87,30 +96,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:  # a process of our own, and a short one: collecting cycles costs a tenth of its time
         gc.disable()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
+    flags = argparse.Namespace(debug=False)
     for stream in (sys.stdout, sys.stderr):  # names and messages have any character, whatever the locale
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = _run([word for word in words if word != "--debug"], debug)
+        status = _run(words, flags)
         sys.stdout.flush()
         return status
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("cogc: interrupted", file=sys.stderr)
-        return 130
+        status = getattr(interrupt, "status", 130)  # another one where a signal other than Ctrl-C was it
+        return status if isinstance(status, int) else 130
     except BrokenPipeError:
         # Nobody reads any more. Keep the interpreter from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        if debug:
+        if flags.debug:
             raise
         print(f"cogc: error: {error.strerror or error}", file=sys.stderr)
         return 1
     except Exception as error:
-        if debug:
+        if flags.debug:
             raise
         print(
             f"cogc: internal error: {type(error).__name__}: {error}\n"
@@ -120,10 +130,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 3
 
 
-def _run(words: list[str], debug: bool = False) -> int:
-    if "--no-color" in words:
-        words = [word for word in words if word != "--no-color"]
-        os.environ["NO_COLOR"] = "1"
+def _run(words: list[str], flags: argparse.Namespace) -> int:
+    while words and words[0] in ("--debug", "--no-color"):
+        if words[0] == "--debug":
+            flags.debug = True
+        else:
+            os.environ["NO_COLOR"] = "1"
+        words = words[1:]
     if not words or words[0] in ("-h", "--help", "help"):
         return _help(words[1:])
     if words[0] in ("--version", "-V"):
@@ -141,15 +154,19 @@ def _run(words: list[str], debug: bool = False) -> int:
         allow_abbrev=False,
     )
     command.add_arguments(parser)
-    parsed = parser.parse_args(words[1:])
-    parsed.debug = debug
-    status: int = command.run(parsed)
+    # Where `run` passes words on to a program, these two are that program's own.
+    parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--no-color", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(words[1:], flags)
+    if arguments.no_color:
+        os.environ["NO_COLOR"] = "1"
+    status: int = command.run(arguments)
     return status
 
 
 def _help(words: list[str]) -> int:
     if words and words[0] in COMMANDS:
-        return _run([words[0], "--help"])
+        return _run([words[0], "--help"], argparse.Namespace())
     commands = "\n".join(f"  {name:<12} {summary}" for name, summary in COMMANDS.items())
     print(_HELP.format(commands=commands), end="")
     return 0

@@ -14,7 +14,15 @@ from typing import Literal
 
 from .frontend.files import FileEntry, FileProblem
 
-__all__ = ["ProjectFiles", "cache_directory", "describe", "find_upward", "stage_files", "write_atomically"]
+__all__ = [
+    "ProjectFiles",
+    "cache_directory",
+    "describe",
+    "find_upward",
+    "stage_files",
+    "user_cache_directory",
+    "write_atomically",
+]
 
 MAX_PARENTS = 100
 MAX_READ_BYTES = 64 * 1024 * 1024
@@ -116,14 +124,11 @@ def _entry(path: str, child: os.DirEntry[str]) -> FileEntry:
     return FileEntry(path, "other")
 
 
-def cache_directory() -> str | None:
-    """A directory of the user for what may be lost at any time; None where there is none to write to.
-
-    As for Python's own bytecode, PYTHONDONTWRITEBYTECODE switches it off.
-    """
+def user_cache_directory() -> str | None:
+    """A directory of the user for what may be lost at any time; None where there is none to write to."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     directory = os.path.join(home, "cogc")
-    if sys.dont_write_bytecode or not os.path.isabs(directory):
+    if not os.path.isabs(directory):
         return None
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
@@ -131,6 +136,11 @@ def cache_directory() -> str | None:
         return None
     owned = os.stat(directory).st_uid == os.getuid() if hasattr(os, "getuid") else True
     return directory if owned and os.access(directory, os.W_OK) else None
+
+
+def cache_directory() -> str | None:
+    """The same for compiled templates, which PYTHONDONTWRITEBYTECODE switches off as Python's own bytecode."""
+    return None if sys.dont_write_bytecode else user_cache_directory()
 
 
 def write_atomically(path: Path, content: bytes, *, syncs: bool = True) -> None:

@@ -25,6 +25,7 @@ from ._project import (
     show,
     source_of,
 )
+from ._reporter import print_exactly
 
 if TYPE_CHECKING:
     from ..driver import Compilation
@@ -119,7 +120,7 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
             lists = arguments.emit == "dockerfile"
             result = _document(text, compilation, found, is_inline=is_inline, stages=lists)
         if arguments.output in (None, "-"):
-            _print(result)
+            print_exactly(result)
         else:
             write_atomically(Path(arguments.output), result.encode())
     except OSError as error:
@@ -215,7 +216,7 @@ def _check(path: Path, text: str, project: Project, found: tuple[Diagnostic, ...
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), text.splitlines(keepends=True), str(path), f"{path} (generated)"
     )
-    _print("".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines))
+    print_exactly("".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines))
     return fail(found, project)
 
 
@@ -240,15 +241,6 @@ def _document(
         **as_document(found),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def _print(text: str) -> None:
-    """To standard output, in UTF-8 whatever the locale."""
-    sys.stdout.flush()
-    rest = memoryview(text.encode())
-    while rest:  # under PYTHONUNBUFFERED a write may take only a part, and says so
-        rest = rest[sys.stdout.buffer.write(rest) :]
-    sys.stdout.buffer.flush()
 
 
 def _staging() -> str:

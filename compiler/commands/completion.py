@@ -26,7 +26,7 @@ examples:
 
 _SHELLS = ("bash", "zsh", "fish")
 # Options that stand before or after any command; cogc.cli takes them out itself.
-_GLOBAL = (("--debug", "show tracebacks of cogc itself"), ("--no-color", "no colour"))
+_GLOBAL = (("--debug", "show the programs that run, and tracebacks of cogc itself"), ("--no-color", "no colour"))
 _FIRST = (("--help", "show help"), ("--version", "print the version"), *_GLOBAL)
 _PLACEHOLDERS = ("CODE", "FILE")  # in a list of words, what stands for others
 _PLATFORMS = ("linux/amd64", "linux/arm64")

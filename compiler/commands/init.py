@@ -102,7 +102,7 @@ def _print(root: Path, created: list[str], skipped: list[str]) -> None:
     for name in skipped:
         print(f"skipped {root / name}: it exists already")
     if "cog.yaml" in created:
-        path = root / "cog.yaml"
-        print(f"\nNext: `cogc check {path}`, then `cogc compile {path} -o {root / 'Dockerfile'}`")
+        where = "" if root == Path() else f"cd {root} && "
+        print(f"\nNext: `{where}cogc predict -i image=@FILE` runs the model, `cogc compile -o Dockerfile` packs it")
     if _WORKFLOW in created:
         print(f"Then commit {root / 'Dockerfile'}: the workflow compares it with cog.yaml")

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from ..diagnostics import Diagnostic
-from ..driver import Compilation
+
+if TYPE_CHECKING:
+    from ..driver import Compilation
 from ..record import record
 
 __all__ = [
