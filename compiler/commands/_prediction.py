@@ -86,16 +86,16 @@ def add_prediction_arguments(parser: argparse.ArgumentParser, mode: Mode) -> Non
 
 def run_prediction(arguments: argparse.Namespace, mode: Mode, *, image: str | None = None) -> int:
     """Run it, print or write the output, and give the exit code."""
-    reporter = StandardErrorReporter(debug=getattr(arguments, "debug", False))
+    reporter = StandardErrorReporter(debug=arguments.debug)
     try:
         with ending_signals():
             return _Run(arguments, mode, image, reporter).run()
     except Problem as problem:
-        return refuse(problem, reporter)
+        return refuse(problem, reporter, arguments.format)
     except EngineFailure as failure:
-        return refuse(Problem(failure.diagnostics), reporter)
+        return refuse(Problem(failure.diagnostics), reporter, arguments.format)
     except ClientProblem as problem:
-        return refuse(Problem([problem.diagnostic]), reporter)
+        return refuse(Problem([problem.diagnostic]), reporter, arguments.format)
 
 
 class _Run:
@@ -116,6 +116,7 @@ class _Run:
         from ..client.http import ModelClient
 
         options = run_options(self._arguments)
+        self._reporter.is_quiet = options.progress == "quiet"
         given = self._given()
         context = self._context()
         if self._image is None:

@@ -26,11 +26,13 @@ class StandardErrorReporter:
 
     def __init__(self, *, debug: bool = False) -> None:
         self.project: Project | None = None
+        self.is_quiet = False
         self._debug = debug
 
     def notice(self, text: str) -> None:
-        """One line for people."""
-        print(text, file=sys.stderr, flush=True)
+        """One line for people, unless they want none."""
+        if not self.is_quiet:
+            print(text, file=sys.stderr, flush=True)
 
     def diagnose(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Findings that do not stop the command."""

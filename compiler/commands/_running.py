@@ -23,8 +23,8 @@ from ._project import (
     add_build_arguments,
     add_config_name,
     build_options,
+    fail,
     load_project,
-    show,
     source_of,
 )
 from ._reporter import StandardErrorReporter
@@ -80,7 +80,7 @@ class RunOptions:
     variables: tuple[tuple[str, str], ...]
     gpus: Gpus | None
     hides_gpus: bool
-    progress: Literal["auto", "tty", "plain", "quiet"]
+    progress: Literal["tty", "plain", "quiet"]
     is_debug: bool
 
     def gpus_for(self, environment: Environment) -> Gpus | None:
@@ -116,15 +116,17 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--progress",
         choices=_PROGRESS,
-        default=None,
+        default="auto",
         metavar="MODE",
-        help="how building is shown: auto, tty, plain or quiet (default: auto, or $BUILDKIT_PROGRESS)",
+        help="how building is shown: auto, tty, plain or quiet (default: auto)",
     )
     add_build_arguments(parser)
 
 
 def run_options(arguments: argparse.Namespace) -> RunOptions:
     """Read them. Error: `Problem` with COG503, exit code 2."""
+    from ..engines.build_display import progress_mode
+
     found: list[Diagnostic] = []
     variables: list[tuple[str, str]] = []
     for text in arguments.env:
@@ -142,8 +144,8 @@ def run_options(arguments: argparse.Namespace) -> RunOptions:
         variables=tuple(variables),
         gpus=gpus,
         hides_gpus=hides,
-        progress=_progress(arguments.progress),
-        is_debug=getattr(arguments, "debug", False),
+        progress=progress_mode(arguments.progress),
+        is_debug=arguments.debug,
     )
 
 
@@ -158,18 +160,6 @@ def _gpus(text: str | None) -> tuple[Gpus | None, bool, tuple[Diagnostic, ...]]:
     if re.fullmatch(r"all|[1-9][0-9]{0,3}|device=[\w.:-]+(,[\w.:-]+)*", spec):
         return Gpus(spec=spec, is_asked=True), False, ()
     return None, False, (report("COG503", f'invalid GPU specification: "{text}"', hint="all, 2, or device=0,1"),)
-
-
-def _progress(text: str | None) -> Literal["auto", "tty", "plain", "quiet"]:
-    """The flag, else what BuildKit's own variable says, else plain where the terminal can do no more."""
-    chosen = text or os.environ.get("BUILDKIT_PROGRESS", "")
-    if not chosen and os.environ.get("TERM") == "dumb":
-        chosen = "plain"
-    match chosen:
-        case "tty" | "plain" | "quiet":
-            return chosen
-        case _:
-            return "auto"
 
 
 def published_port(text: str) -> PublishedPort:
@@ -243,9 +233,9 @@ def prepare(engine: Engine, project: Project, compilation: Compilation, options:
     return engine.prepare(preparation)
 
 
-def refuse(problem: Problem, reporter: StandardErrorReporter) -> int:
-    """Show what is wrong; the exit code."""
-    show(problem.diagnostics, reporter.project)
+def refuse(problem: Problem, reporter: StandardErrorReporter, format: str = "text") -> int:
+    """Show what is wrong, on standard error or as the document asked for; the exit code."""
+    fail(problem.diagnostics, reporter.project, format)
     return problem.status
 
 

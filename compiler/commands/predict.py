@@ -44,5 +44,5 @@ def run_on_image_or_project(arguments: argparse.Namespace, mode: str) -> int:
     image = arguments.image
     if image is not None and "=" in image:
         message = f"Invalid image name '{image}'. Did you forget '-i'?"
-        return refuse(Problem([report("COG503", message)], 2), StandardErrorReporter())
+        return refuse(Problem([report("COG503", message)], 2), StandardErrorReporter(), arguments.format)
     return run_prediction(arguments, "train" if mode == "train" else "predict", image=image)

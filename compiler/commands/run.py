@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the program, and give its exit code."""
-    reporter = StandardErrorReporter(debug=getattr(arguments, "debug", False))
+    reporter = StandardErrorReporter(debug=arguments.debug)
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     asks = bool(arguments.input) or arguments.json is not None or arguments.output is not None
     if not words and asks:
@@ -75,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, words: tuple[str, ...], reporter: StandardErrorReporter) -> int:
     options = run_options(arguments)
+    reporter.is_quiet = options.progress == "quiet"
     ports = tuple(published_port(text) for text in arguments.publish)
     with ending_signals():
         project, compilation = compile_here(arguments, reporter)

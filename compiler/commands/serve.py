@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve, and give the exit code: 0 after Ctrl-C."""
-    reporter = StandardErrorReporter(debug=getattr(arguments, "debug", False))
+    reporter = StandardErrorReporter(debug=arguments.debug)
     try:
         with ending_signals():
             return _serve(arguments, reporter)
@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace, reporter: StandardErrorReporter) -> int:
     options = run_options(arguments)
+    reporter.is_quiet = options.progress == "quiet"
     if not 1 <= arguments.port <= 65535:
         raise Problem([report("COG503", f"--port {arguments.port}: write a number between 1 and 65535")], 2)
     project, compilation = compile_here(arguments, reporter)

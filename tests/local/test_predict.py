@@ -147,6 +147,15 @@ def test_json_in_and_out(project):
     assert document["metrics"]["predict_time"] >= 0
     done = project.run("predict", "--engine", "local", "-i", "text=a", "--format", "json")
     assert json.loads(done.out)["output"] == "hello a"
+    done = project.run("predict", "--engine", "local", "-i", "times=0", "--format", "json")
+    document = json.loads(done.out)
+    assert (done.status, [found["code"] for found in document["diagnostics"]]) == (1, ["COG712", "COG710"])
+
+
+def test_quiet_means_results_alone(project):
+    project.write("predict.py", "class Predictor:\n    def predict(self, text: str) -> str:\n        return text\n")
+    done = project.run("predict", "--engine", "local", "-i", "text=a", "--progress", "quiet")
+    assert (done.status, done.out, done.err) == (0, "a\n", "")
 
 
 def test_pieces_are_printed_as_they_come(project):
