@@ -426,3 +426,17 @@ def test_commands_wait_for_each_other(project):
     assert [out for out, _ in results] == ["hello 0\n", "hello 1\n", "hello 2\n"]
     assert sum("Making an environment" in err for _, err in results) == 1
     assert until(lambda: not project.processes(), 15)
+
+
+def test_no_engine_answers(project):
+    project.write("predict.py", HELLO)
+    project.environment |= {"DOCKER_HOST": f"unix://{project.root}/no.sock"}
+    done = project.run("predict", "-i", "text=a")
+    assert (done.status, done.out) == (0, "hello a\n"), done.err
+    assert "The model runs on this machine, without a container (--engine local)." in done.err
+    done = project.run("predict", "my-model", "-i", "text=a")
+    assert done.status == 1
+    assert "error[COG601]: the image my-model cannot be used without containers" in done.err
+    done = project.run("predict", "--engine", "docker", "-i", "text=a")
+    assert (done.status, done.out) == (1, "")
+    assert "error[COG6" in done.err

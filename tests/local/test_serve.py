@@ -72,9 +72,9 @@ def test_predictions_over_http(project):
         assert server.ask("POST", "/predictions", {"input": {}})[0] == 422
         _, interface = server.ask("GET", "/openapi.json")
         assert interface["components"]["schemas"]["Input"]["required"] == ["text"]
-    log = (project.root.parent / "log").read_text()
-    assert f"Serving at http://127.0.0.1:{server.port}" in log
-    assert "The model is ready." in log
+        log = project.root.parent / "log"
+        assert until(lambda: "The model is ready." in log.read_text())
+    assert f"Serving at http://127.0.0.1:{server.port}" in log.read_text()
 
 
 def test_trainings_beside_predictions_and_alone(project):
