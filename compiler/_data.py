@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["diagnostic_page", "load_schema", "load_table", "matrix_version", "runtime_files", "schema_names"]
+__all__ = [
+    "diagnostic_page",
+    "load_schema",
+    "load_table",
+    "matrix_checksum",
+    "matrix_version",
+    "runtime_files",
+    "schema_names",
+]
 
 _HERE = Path(__file__).parent
 # Folder of the repository → its name inside the installed package (see pyproject.toml).
@@ -48,6 +57,15 @@ def load_table(name: str) -> dict[str, Any]:
 def matrix_version() -> str:
     """The version of the bundled compatibility matrix, such as `2026.11`."""
     return (_folder("compatibility") / "MATRIX").read_text("utf-8").strip()
+
+
+@cache
+def matrix_checksum() -> str:
+    """The SHA-256 of all tables of the bundled matrix, by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted(_folder("compatibility").glob("*.json")):
+        digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 @cache

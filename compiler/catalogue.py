@@ -111,6 +111,18 @@ CATALOGUE: dict[str, Entry] = {
     "COG234": Entry(
         "cuda-image-refused", "warning", "Something looks for CUDA in the image, and the flags leave it out."
     ),
+    # COG26x: the lock
+    "COG260": Entry("lock-not-found", "error", "`--locked` needs a lock, and there is none."),
+    "COG261": Entry("invalid-lock", "error", "The lock cannot be read, or was written by a newer cogc."),
+    "COG262": Entry("lock-out-of-date", "error", "The configuration is not the one that the lock was made for."),
+    "COG263": Entry("platform-not-locked", "error", "The lock was not made for this platform."),
+    "COG264": Entry("locked-file-changed", "error", "Weights or packages of the project are not those of the lock."),
+    "COG265": Entry("uv-missing", "error", "`cogc lock` needs uv, which is not installed."),
+    "COG266": Entry(
+        "packages-not-resolved", "error", "uv finds no versions that fit together, or cannot reach an index."
+    ),
+    "COG267": Entry("image-not-pinned", "warning", "No registry and no engine knows the digest of an image."),
+    "COG268": Entry("package-built", "info", "A locked package is built while the image is: its files have no hash."),
     # COG30x: project files and the image
     "COG300": Entry("target-file-missing", "error", "The file of a target does not exist or cannot be read."),
     "COG301": Entry(

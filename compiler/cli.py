@@ -23,6 +23,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "compile": "compile cog.yaml to a Dockerfile",
     "check": "check cog.yaml and what it names, without writing anything",
+    "lock": "write cog.lock: every decision and every file of a build, by hash",
     "ir": "show the intermediate representation of a build",
     "explain": "explain a diagnostic code, or say why each line of the Dockerfile is there",
     "schema": "print the OpenAPI schema of the model, compare two, or print a JSON Schema",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -72,8 +73,17 @@ class ProjectFiles:
                 raise FileProblem(path, "is larger than 64 MiB")
             return full.read_bytes()
         except (OSError, ValueError) as error:
-            reason = describe(error) if isinstance(error, OSError) else "is not a valid path"
-            raise FileProblem(path, reason) from error
+            raise _problem(path, error) from error
+
+    def digest(self, path: str) -> str:
+        """The SHA-256 of a regular file of any size. Errors: `FileProblem`."""
+        try:
+            with open(self.root / path, "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise FileProblem(path, "is not a regular file")
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except (OSError, ValueError) as error:
+            raise _problem(path, error) from error
 
     def kind(self, path: str) -> Literal["file", "directory", "missing", "outside", "other"]:
         """What `path` is behind symbolic links."""
@@ -109,6 +119,10 @@ class ProjectFiles:
                 if entry.kind == "directory" and child.name != ".git" and entry.path != ".cog":
                     directories.append(entry.path)
             pending.extend(reversed(directories))
+
+
+def _problem(path: str, error: OSError | ValueError) -> FileProblem:
+    return FileProblem(path, describe(error) if isinstance(error, OSError) else "is not a valid path")
 
 
 def _entry(path: str, child: os.DirEntry[str]) -> FileEntry:

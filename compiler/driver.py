@@ -15,7 +15,7 @@ from .diagnostics import Diagnostic, has_errors, in_order, report
 from .frontend.bind import bind, check_legacy_layout
 from .frontend.config import Config
 from .frontend.dockerignore import Dockerignore
-from .frontend.files import FileProblem, Files
+from .frontend.files import FileEntry, FileProblem, Files
 from .frontend.lower import BuildOptions, ProjectFacts, lower
 from .frontend.model_schema import model_schema
 from .frontend.parse import decode, parse
@@ -38,6 +38,7 @@ __all__ = [
     "bundled_matrix",
     "compile_project",
     "dockerfile_text",
+    "files_of_weights",
     "read_config",
     "read_schema",
     "read_targets",
@@ -50,7 +51,8 @@ class Source:
     """What is compiled: the bytes of the configuration, its name in the project, and the project's files.
 
     `directory` is the name of the project's folder, from which the image gets its name. `certificate` is PEM
-    text to trust in the image, `schema` an OpenAPI document to take instead of that of the source.
+    text to trust in the image, `schema` an OpenAPI document to take instead of that of the source. `lock` is the
+    content of the lock that the build must follow, and its name.
     """
 
     config: bytes
@@ -59,6 +61,7 @@ class Source:
     files: Files
     certificate: str | None = None
     schema: SourceFile | None = None
+    lock: tuple[bytes, str] | None = None
 
 
 @record
@@ -113,7 +116,10 @@ def read_config(source: Source) -> tuple[Config | None, tuple[Diagnostic, ...]]:
 
 
 def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Compilation:
-    """Everything but the writing: configuration, facts about the project, both levels of the IR."""
+    """Everything but the writing: configuration, facts about the project, both levels of the IR.
+
+    With a lock the decisions are those of the lock. Errors of its own: COG261–COG264.
+    """
     config, found = read_config(source)
     if config is None:
         return Compilation(diagnostics=in_order(found))
@@ -141,7 +147,12 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
     build = lower(config, facts, options)
     if has_errors(found):
         return Compilation(config=config, build=build, diagnostics=in_order(found))
-    resolved, problems = run(build, matrix, __version__)
+    if source.lock is None:
+        resolved, problems = run(build, matrix, __version__)
+    else:
+        from .frontend.lock import weight_files
+
+        resolved, problems = _run_locked(source, build, matrix, weight_files(weights, entries, dockerignore))
     found += problems
     staged = staged_files(resolved, runtime_files()) if resolved else ()
     found += _hidden_artifacts(build, dockerignore)
@@ -154,6 +165,37 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
         staged=staged,
         is_staging_hidden=is_hidden,
     )
+
+
+def _run_locked(
+    source: Source, build: Build, matrix: Matrix, weights: tuple[FileEntry, ...]
+) -> tuple[ResolvedBuild | None, tuple[Diagnostic, ...]]:
+    """The build with the decisions and files of the lock, or how it differs from the project."""
+    from .frontend.lock import check_files, read_lock
+    from .ir.lock_drift import locked_decisions
+    from .ir.pipeline import run_locked
+
+    assert source.lock is not None
+    raw, name = source.lock
+    lock, found = read_lock(raw, name)
+    if lock is None:
+        return None, found
+    entry, found = locked_decisions(lock, build.request, matrix, name)
+    if entry is not None:
+        found += check_files(lock, entry, weights, source.files, name)
+    if entry is None or has_errors(found):
+        return None, found
+    return run_locked(build, entry, __version__), found
+
+
+def files_of_weights(source: Source) -> tuple[FileEntry, ...]:
+    """Every file that is in a layer of the weights, sorted by path."""
+    from .frontend.lock import weight_files
+
+    dockerignore, _ = _dockerignore(source.files)
+    entries = tuple(source.files.walk())
+    weights, _ = find_weights(entries, dockerignore)
+    return weight_files(weights, entries, dockerignore)
 
 
 def read_targets(source: Source) -> tuple[Config | None, tuple[Diagnostic, ...]]:

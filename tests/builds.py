@@ -21,9 +21,10 @@ def compiled(
     *,
     sizes: Mapping[str, int] | None = None,
     certificate: str | None = None,
+    lock: str | bytes | None = None,
     **options: Any,
 ) -> Compilation:
-    """The compilation; `sizes` are big files, options those of `BuildOptions`."""
+    """The compilation; `sizes` are big files, `lock` the content of cog.lock, options those of `BuildOptions`."""
     raw = text.encode() if isinstance(text, str) else text
     source = Source(
         config=raw,
@@ -31,6 +32,7 @@ def compiled(
         directory="project",
         files=MemoryFiles({"cog.yaml": raw, **(files or {})}, sizes=sizes),
         certificate=certificate,
+        lock=None if lock is None else (lock.encode() if isinstance(lock, str) else lock, "cog.lock"),
     )
     return compile_project(source, BuildOptions(**options), _MATRIX)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -40,6 +41,10 @@ class MemoryFiles:
             reasons = {"directory": "is a directory", "missing": "does not exist", "outside": "is outside the project"}
             raise FileProblem(path, reasons.get(kind, "is not a regular file"))
         return self._files.get(path, b"")
+
+    def digest(self, path: str) -> str:
+        """The SHA-256 of a file. Errors: `FileProblem`."""
+        return hashlib.sha256(self.read(path)).hexdigest()
 
     def kind(self, path: str) -> Literal["file", "directory", "missing", "outside", "other"]:
         """What `path` is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, assert_never
@@ -54,6 +55,9 @@ def emit_dockerfile(
 
     `files` are the staged files, as (path below the staging directory, content).
     """
+    uv_digest = dict(build.digests).get(options.uv_image)
+    if uv_digest is not None:
+        options = replace(options, uv_image=f"{options.uv_image}@{uv_digest}")
     problems = tuple(_dialect_problems(build, options))
     if problems:
         return None, problems

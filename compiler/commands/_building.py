@@ -171,7 +171,7 @@ def _compiled(arguments: argparse.Namespace) -> tuple[Project, Compilation, tupl
     project, problems = load_project(arguments)
     if project is None:
         raise Refused(fail(problems, None, arguments.format))
-    source, problems = source_of(project, arguments.openapi_schema)
+    source, problems = source_of(project, arguments.openapi_schema, is_locked=arguments.locked)
     found += problems
     if source is None:
         raise Refused(fail(found, project, arguments.format))

@@ -123,6 +123,9 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         default="uv",
         help="where Python in CUDA images comes from: uv, the distribution, or the python image (default: uv)",
     )
+    group.add_argument(
+        "--locked", action="store_true", help="build exactly what cog.lock says; an error when it is out of date"
+    )
     group.add_argument("--strip", action="store_true", help=argparse.SUPPRESS)
     group.add_argument("--precompile", action="store_true", help=argparse.SUPPRESS)
 
@@ -216,16 +219,21 @@ def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[D
         return None, (report("COG500", f"{path} {describe(error)}"),)
 
 
-def source_of(project: Project, schema: str | None = None) -> tuple[Source | None, tuple[Diagnostic, ...]]:
-    """The project as the compiler takes it, with what the environment adds. Errors: COG310, COG500.
+def source_of(
+    project: Project, schema: str | None = None, *, is_locked: bool = False
+) -> tuple[Source | None, tuple[Diagnostic, ...]]:
+    """The project as the compiler takes it, with what the environment adds. Errors: COG260, COG310, COG500.
 
-    `schema` is the file of --openapi-schema; without it COG_OPENAPI_SCHEMA may name one, unless it is empty.
+    `schema` is the file of --openapi-schema; without it COG_OPENAPI_SCHEMA may name one, unless it is empty. With
+    `is_locked` the build follows the lock beside the configuration.
     """
     from ..driver import Source
     from ._certificate import read_certificate
 
     certificate, found = read_certificate(os.environ.get("COG_CA_CERT", ""))
     given, problems = _read_schema(project, schema)
+    found += problems
+    lock, problems = _lock_of(project) if is_locked else (None, ())
     found += problems
     if has_errors(found):
         return None, found
@@ -236,6 +244,7 @@ def source_of(project: Project, schema: str | None = None) -> tuple[Source | Non
         files=project.files,
         certificate=certificate,
         schema=given,
+        lock=lock,
     )
     return source, found
 
@@ -255,6 +264,19 @@ def _read_schema(project: Project, option: str | None) -> tuple[SourceFile | Non
         return None, (report("COG500", f"{label} {path} is not UTF-8 text"),)
     name = os.path.relpath(os.path.abspath(path), project.root).replace(os.sep, "/")
     return SourceFile(name, text), ()
+
+
+def _lock_of(project: Project) -> tuple[tuple[bytes, str] | None, tuple[Diagnostic, ...]]:
+    """The content of the lock beside the configuration, and its name. Error: COG260."""
+    from ..frontend.files import FileProblem
+    from ..frontend.lock import lock_name
+
+    name = lock_name(project.name)
+    try:
+        return (project.files.read(name), name), ()
+    except FileProblem as problem:
+        hint = "`cogc lock` writes it" if problem.reason == "does not exist" else None
+        return None, (report("COG260", f"--locked needs {name}, which {problem.reason}", hint=hint),)
 
 
 def frontend_version(text: str) -> tuple[tuple[int, int] | None, tuple[Diagnostic, ...]]:

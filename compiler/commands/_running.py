@@ -82,6 +82,7 @@ class RunOptions:
     hides_gpus: bool
     progress: Literal["tty", "plain", "quiet"]
     is_debug: bool
+    is_locked: bool = False
 
     def gpus_for(self, environment: Environment) -> Gpus | None:
         """Those that were asked for; else all for a model that wants one."""
@@ -146,6 +147,7 @@ def run_options(arguments: argparse.Namespace) -> RunOptions:
         hides_gpus=hides,
         progress=progress_mode(arguments.progress),
         is_debug=arguments.debug,
+        is_locked=arguments.locked,
     )
 
 
@@ -204,7 +206,7 @@ def compile_here(arguments: argparse.Namespace, reporter: StandardErrorReporter)
     if project is None:
         raise Problem(found)
     reporter.project = project
-    source, problems = source_of(project)
+    source, problems = source_of(project, arguments.openapi_schema, is_locked=arguments.locked)
     found += problems
     if source is None:
         raise Problem(found)
@@ -217,10 +219,14 @@ def compile_here(arguments: argparse.Namespace, reporter: StandardErrorReporter)
 
 
 def choose(options: RunOptions, reporter: StandardErrorReporter) -> Engine:
-    """The engine. Errors: `EngineFailure`."""
+    """The engine. Errors: `EngineFailure`; `Problem` for a lock, which is for images."""
     from ..engines.choice import choose_engine
 
-    return choose_engine(options.engine, reporter)
+    engine = choose_engine(options.engine, reporter)
+    if options.is_locked and engine.name == "local":
+        message = "--locked: a lock is for images, and the local engine installs what fits this machine"
+        raise Problem([report("COG503", message, hint="--engine docker, or leave out --locked")], 2)
+    return engine
 
 
 def prepare(engine: Engine, project: Project, compilation: Compilation, options: RunOptions) -> Environment:

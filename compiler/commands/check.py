@@ -67,7 +67,7 @@ def _findings(arguments: argparse.Namespace, project: Project) -> tuple[Diagnost
     from ..driver import bundled_matrix, compile_project
 
     options, _ = build_options(arguments)
-    source, found = source_of(project, arguments.openapi_schema)
+    source, found = source_of(project, arguments.openapi_schema, is_locked=arguments.locked)
     if source is None or options is None:
         return found
     compilation = compile_project(source, options, bundled_matrix())

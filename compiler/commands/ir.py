@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     project, problems = load_project(arguments)
     if project is None:
         return fail(problems, None, arguments.format)
-    source, problems = source_of(project, arguments.openapi_schema)
+    source, problems = source_of(project, arguments.openapi_schema, is_locked=arguments.locked)
     found += problems
     if source is None:
         return fail(found, project, arguments.format)

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words",
         nargs="*",
-        metavar="model|diff|cog|ir|openapi|FILE",
+        metavar="model|diff|cog|ir|lock|openapi|FILE",
         help="the schema of the model (with FILE, its configuration); `diff A B` compares two documents, projects or "
         "REV:path of git; or a published schema (default: model)",
     )

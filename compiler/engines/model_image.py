@@ -19,9 +19,9 @@ from ..disk import ProjectFiles, cache_directory, describe, stage_files
 from ..driver import Compilation, dockerfile_text, weights_build
 from ..frontend.dockerignore import Dockerignore
 from ..frontend.lower import SCHEMA_FILE
+from ..ir.credentials import without_credentials
 from ..ir.nodes import ResolvedBuild
 from ..ir.outputs import FREEZE_FILE, freeze_build, schema_build
-from ..ir.passes.attach_labels import without_credentials
 from . import EngineFailure
 from .build_display import Mode, display_for
 from .build_failures import explain_failure

@@ -41,6 +41,10 @@ class Files(Protocol):
         """The content of a regular file. Errors: `FileProblem`."""
         ...
 
+    def digest(self, path: str) -> str:
+        """The SHA-256 of a regular file of any size, as hexadecimal digits. Errors: `FileProblem`."""
+        ...
+
     def kind(self, path: str) -> Literal["file", "directory", "missing", "outside", "other"]:
         """What `path` is once symbolic links are followed; `outside` when it leaves the project root."""
         ...

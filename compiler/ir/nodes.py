@@ -527,10 +527,14 @@ class Resolution(Node):
 
 @record
 class ResolvedBuild(Node):
-    """The resolved IR: what back ends read. `files` are staged; `stages` are in build order, the image last."""
+    """The resolved IR: what back ends read. `files` are staged; `stages` are in build order, the image last.
+
+    `digests` are (image, digest) pairs of a lock, for the images that back ends name themselves.
+    """
 
     resolution: Resolution
     summary: ConfigSummary
     stages: tuple[Stage, ...]
     files: tuple[StagedFile, ...] = ()
     weight_layers: tuple[WeightLayer, ...] = ()
+    digests: tuple[tuple[str, str], ...] = ()

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import json
+import os
 import shutil
+import subprocess
+import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +90,88 @@ def hello_project(project: MakeProject) -> Project:
 def hello(engine: Engine, hello_project: Project) -> Image:
     (hello_project.root / "run.sh").chmod(0o755)
     return engine.compile_and_build("hello", hello_project)
+
+
+# -- packages to install ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def source_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package `greeting`, as in someone's repository."""
+    root = tmp_path_factory.mktemp("package")
+    (root / "greeting").mkdir()
+    (root / "greeting/__init__.py").write_text('def greet():\n    print("hello from greeting")\n')
+    (root / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "greeting"\nversion = "1.2.3"\n[project.scripts]\ngreet = "greeting:greet"\n'
+        '[tool.setuptools]\npackages = ["greeting"]\n'
+    )
+    return root
+
+
+@pytest.fixture(scope="session")
+def distributions(source_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A wheel and a source archive of it, with different names so that both can be installed."""
+    target = tmp_path_factory.mktemp("dist")
+    work = tmp_path_factory.mktemp("work")
+    made = {}
+    for name, kind in (("greeting-wheel", "--wheel"), ("greeting-archive", "--sdist")):
+        tree = work / name
+        shutil.copytree(source_tree, tree)
+        project = (tree / "pyproject.toml").read_text()
+        module = name.replace("-", "_")
+        (tree / "greeting").rename(tree / module)
+        project = (
+            project.replace('"greeting"', f'"{module}"')
+            .replace("greeting:", f"{module}:")
+            .replace("greet =", f"{name} =")
+        )
+        (tree / "pyproject.toml").write_text(project)
+        command = [sys.executable, "-m", "build", kind, "--outdir", str(target), str(tree)]
+        process = subprocess.run(command, capture_output=True, text=True)
+        if process.returncode:
+            pytest.skip(f"the package cannot be built here: {process.stderr.strip().splitlines()[-1:]}")
+    for path in target.iterdir():
+        made[path.name] = path.read_bytes()
+    return made
+
+
+@pytest.fixture(scope="session")
+def served_repository(engine: Engine, source_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a git repository that builds can reach."""
+    if shutil.which("git") is None:
+        pytest.skip("there is no git here to make a repository with")
+    served = tmp_path_factory.mktemp("served")
+    identity = {
+        f"GIT_{who}_{what}": "tester@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    environment = {**os.environ, **identity, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=source_tree, env=environment, check=True, capture_output=True)
+
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", ".")
+    git("commit", "--quiet", "--message=one")
+    git("tag", "v1")
+    git("clone", "--quiet", "--bare", ".", str(served / "greeting.git"))
+    git("--git-dir", str(served / "greeting.git"), "update-server-info")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    gateway = json.loads(engine.text("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
+    try:
+        server = http.server.ThreadingHTTPServer((gateway, 0), functools.partial(Quiet, directory=str(served)))
+    except OSError:
+        pytest.skip(f"the engine's network is not on this machine: {gateway}")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"git+http://{gateway}:{server.server_port}/greeting.git"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

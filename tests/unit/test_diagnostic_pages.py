@@ -7,12 +7,16 @@ example. What a page cannot hold (bytes, large files, directories) is made by a 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +25,9 @@ from cogc.cli import main
 from cogc.driver import Source, bundled_matrix, compile_project
 from cogc.frontend.files import FileEntry
 from cogc.frontend.lower import BuildOptions
+from cogc.ir.lock import LockedFile
+from cogc.ir.lock_document import render_lock
+from tests.locks import docker_that_knows_digests, lock_for, make_archive, make_wheel
 from tests.memory_files import MemoryFiles
 
 PAGES = Path(__file__).parents[2] / "docs" / "diagnostics"
@@ -240,12 +247,113 @@ def unreadable_file(project: Project) -> tuple[Report, Report]:
     return before, project.run("check", "project/cog.yaml")
 
 
+# -- the lock: a lock of what the page shows, or `cogc lock` with uv on what the project has -------
+
+
+def locked(project: Project, text: str, **more: Any) -> None:
+    project.write("cog.lock", render_lock(lock_for(text, **more)))
+
+
+def config_of(code: str) -> str:
+    return section(code, "Example").files["cog.yaml"]
+
+
+def then_locked(project: Project, text: str, *options: str, **more: Any) -> tuple[Report, Report]:
+    """What `compile --locked` says now, and with a lock of `text`."""
+    project.write("cog.yaml", text)
+    before = project.run("compile", "--locked", *options)
+    locked(project, text, **more)
+    return before, project.run("compile", "--locked", *options)
+
+
+def lock_not_found(project: Project) -> tuple[Report, Report]:
+    return then_locked(project, config_of("COG260"))
+
+
+def invalid_lock(project: Project) -> tuple[Report, Report]:
+    project.write("cog.lock", section("COG261", "Example").files["cog.lock"])
+    return then_locked(project, config_of("COG261"))
+
+
+def lock_out_of_date(project: Project) -> tuple[Report, Report]:
+    locked(project, config_of("COG262").replace("1.17.0", "1.16.0"))
+    return then_locked(project, config_of("COG262"))
+
+
+def platform_not_locked(project: Project) -> tuple[Report, Report]:
+    locked(project, config_of("COG263"))
+    return then_locked(project, config_of("COG263"), "--platform", "linux/arm64", platform="linux/arm64")
+
+
+def locked_file_changed(project: Project) -> tuple[Report, Report]:
+    content = b"\0" * 10 * 1024 * 1024
+    project.write("weights/model.bin", b"1" + content[1:])
+    file = LockedFile(path="weights/model.bin", size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    text = config_of("COG264")
+    project.write("cog.yaml", text)
+    locked(project, text, weights=[file])
+    before = project.run("compile", "--locked")
+    project.write("weights/model.bin", content)
+    return before, project.run("compile", "--locked")
+
+
+def locking(project: Project, text: str) -> Report:
+    with pytest.MonkeyPatch.context() as patch:
+        programs = project.root.parent / "bin"
+        if not programs.exists():
+            docker_that_knows_digests(project.root.parent)
+        patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+        project.write("cog.yaml", text)
+        return project.run("lock")
+
+
+def uv_missing(project: Project) -> tuple[Report, Report]:
+    text = config_of("COG265").replace("six==1.16.0", make_wheel(project.root, "plum", "1.0").name)
+    text = text.replace("[plum", "[./plum")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(project.root / "python"))
+        patch.setenv("PATH", str(project.root))
+        project.write("cog.yaml", text)
+        before = project.run("lock")
+    return before, locking(project, text)
+
+
+def packages_not_resolved(project: Project) -> tuple[Report, Report]:
+    make_wheel(project.root, "plum", "1.0")
+    text = config_of("COG266")
+    return locking(project, text), locking(project, text.replace("no-such-package==1.0", "./plum-1.0-py3-none-any.whl"))
+
+
+def image_not_pinned(project: Project) -> tuple[Report, Report]:
+    text = config_of("COG267")
+    project.write("cog.yaml", text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(project.root))
+        before = project.run("lock")
+    return before, locking(project, text)
+
+
+def package_built(project: Project) -> tuple[Report, Report]:
+    make_archive(project.root, "plum", "1.0")
+    make_wheel(project.root, "plum", "1.0")
+    return locking(project, config_of("COG268")), locking(project, section("COG268", "Fix").files["cog.yaml"])
+
+
 PROOFS: dict[str, Callable[[Project], tuple[Report, Report]]] = {
     "COG100": config_not_found,
     "COG105": wrong_encoding,
     "COG106": file_too_large,
     "COG108": byte_order_mark,
     "COG111": carriage_returns,
+    "COG260": lock_not_found,
+    "COG261": invalid_lock,
+    "COG262": lock_out_of_date,
+    "COG263": platform_not_locked,
+    "COG264": locked_file_changed,
+    "COG265": uv_missing,
+    "COG266": packages_not_resolved,
+    "COG267": image_not_pinned,
+    "COG268": package_built,
     "COG304": weights_found,
     "COG305": code_beside_weights,
     "COG306": large_file_in_root,

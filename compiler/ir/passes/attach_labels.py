@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import Any
 
+from ..credentials import without_credentials
 from ..node import Cause
 from ..nodes import Label, ResolvedBuild
 
-__all__ = ["attach_labels", "config_label", "without_credentials"]
+__all__ = ["attach_labels", "config_label"]
 
 
 def attach_labels(build: ResolvedBuild, version: str) -> ResolvedBuild:
@@ -33,15 +33,6 @@ def attach_labels(build: ResolvedBuild, version: str) -> ResolvedBuild:
 def _command(command: str, mounts: tuple[tuple[tuple[str, str], ...], ...]) -> dict[str, Any]:
     shown: dict[str, Any] = {"command": without_credentials(command)}
     return {**shown, "mounts": [dict(mount) for mount in mounts]} if mounts else shown
-
-
-def without_credentials(line: str) -> str:
-    """A requirement line with the user and password of its URLs masked: labels are public.
-
-    >>> without_credentials("a @ git+https://me:secret@example.com/a")
-    'a @ git+https://***@example.com/a'
-    """
-    return re.sub(r"://[^/@\s]+@", "://***@", line)
 
 
 def config_label(build: ResolvedBuild) -> str:

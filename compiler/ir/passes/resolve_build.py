@@ -37,7 +37,7 @@ from ..nodes import (
 from ..resolver import resolve
 from ..resolver.python import minor_of
 
-__all__ = ["resolve_build"]
+__all__ = ["close_build", "resolve_build"]
 
 SERVER_REQUIREMENTS = "server-requirements.txt"
 _LIBRARIES = {"amd64": "/usr/lib/x86_64-linux-gnu", "arm64": "/usr/lib/aarch64-linux-gnu"}
@@ -50,18 +50,20 @@ def resolve_build(build: Build, matrix: Matrix) -> tuple[ResolvedBuild | None, t
     `PythonPackages(requirements.txt)` with the staged file, whose first line may be an index URL.
     """
     resolution, found = resolve(build.request, matrix)
-    if resolution is None:
-        return None, found
+    return (None if resolution is None else close_build(build, resolution)), found
+
+
+def close_build(build: Build, resolution: Resolution) -> ResolvedBuild:
+    """The same for decisions that are there already, from the resolver or from a lock."""
     resolving = _Resolving(build, resolution)
     stages = tuple(resolving.stage(stage) for stage in build.stages)
-    resolved = ResolvedBuild(
+    return ResolvedBuild(
         resolution=resolution,
         summary=build.summary,
         stages=stages,
         files=tuple(sorted((*build.files, *resolving.files), key=lambda file: file.path)),
         weight_layers=build.weight_layers,
     )
-    return resolved, found
 
 
 class _Resolving:
