@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..backends.source_map import Instruction, SourceMap
-from ..ir.nodes import ImageBase, ResolvedBuild, StageBase
+from ..ir.nodes import Copy, ImageBase, ResolvedBuild, StageBase, Step, WeightLayer
 from .build_progress import BuildProgress, BuildStep
 from .docker_cli import DockerCli
 from .image_facts import image_history
@@ -79,11 +80,22 @@ def _steps(lines: SourceMap, progress: BuildProgress) -> dict[int, BuildStep]:
 def _layer(entry: tuple[str, int], instruction: Instruction, lines: SourceMap, steps: dict[int, BuildStep]) -> Layer:
     place = lines.at(instruction.line)
     step = place[1] if place is not None else None
-    ran = steps.get(instruction.line)
+    ran = [steps[line] for line in (instruction.line, *_copied_from(step, lines)) if line in steps]
     return Layer(
         stage=instruction.stage,
         title=step_title(step) if step is not None else re.sub(r"\s+", " ", entry[0]),
         size_bytes=entry[1],
-        is_cached=ran is None or ran.is_cached,
-        seconds=ran.seconds if ran is not None else None,
+        is_cached=all(each.is_cached for each in ran),
+        seconds=sum(each.seconds for each in ran) if ran else None,
     )
+
+
+def _copied_from(step: Step | None, lines: SourceMap) -> Iterator[int]:
+    """The lines of what a copy takes from another stage: the builder counts a copy by its content as cached."""
+    if not isinstance(step, Copy) or step.from_stage is None:
+        return
+    for item in lines.instructions:
+        place = lines.at(item.line)
+        made = place[1] if item.stage == step.from_stage and place is not None else None
+        if made is not None and (not isinstance(made, WeightLayer) or made.destination == step.destination):
+            yield item.line

@@ -100,6 +100,17 @@ def test_code_edit_makes_one_layer_in_one_call_of_the_builder(builds: Builds) ->
     assert document["engine_seconds"] <= document["seconds"]
 
 
+def test_other_weights_make_their_layer_and_none_of_the_packages(engine: Engine, project: MakeProject) -> None:
+    made = project("large", HELLO)
+    made.write_large("checkpoints/model.bin", "one")
+    name = engine.name("large")
+    build(made, "-t", name)
+    made.write_large("checkpoints/model.bin", f"two {engine.session}")
+    new = new_layers(build(made, "-t", name))
+    assert "weights: checkpoints" in new
+    assert not {"Python packages (uv)", "the runtime and its server"} & set(new)
+
+
 def test_requirement_makes_its_layers_and_the_label_anew(builds: Builds) -> None:
     assert "Python packages (uv)" in new_layers(builds.required)
     assert "the runtime and its server" not in new_layers(builds.required)
