@@ -251,7 +251,7 @@ class _Comparison:
     def _properties(self, old: SchemaNode, new: SchemaNode, direction: Direction) -> Iterator[Change]:
         before, after = self._members(self._old, old), self._members(self._new, new)
         renamed = self._renamed(before, after)
-        required = [set(node.keywords.get("required") or ()) for node in (old, new)]
+        required: list[set[str]] = [set(node.keywords.get("required") or ()) for node in (old, new)]
         noun = "input" if direction == "input" else "field"
         for name, node in before.items():
             if name in renamed:
