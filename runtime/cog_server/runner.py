@@ -205,6 +205,9 @@ class Runner:
         if self._is_stopping:
             self.state = "stopped"
         reason = describe_exit(code)
+        was_running = self.state == "ready"
+        if was_running:
+            self.state = "starting"  # what waits must not begin before there is a worker again
         was_canceled = any(prediction.is_cancel_requested for prediction in self._dispatched.values())
         for prediction in list(self._dispatched.values()):
             status = "canceled" if prediction.is_cancel_requested else "failed"
@@ -212,8 +215,8 @@ class Runner:
             self._conclude(prediction, status, error=reason)
         if self._is_stopping:
             return
-        if self.state in ("starting", "ready"):
-            self._replace(reason, is_crash=not (was_canceled and self.state == "ready"))
+        if self.state == "starting":
+            self._replace(reason, is_crash=not (was_canceled and was_running))
 
     def _replace(self, reason: str, is_crash: bool) -> None:
         """Start another worker, unless the first setup failed or it went on too often."""
@@ -324,15 +327,15 @@ class Runner:
         self.slots.add(prediction.id)
         prediction.begin()
         if prediction.request.files:
-            self._fetches[prediction.id] = asyncio.ensure_future(self._fetch(prediction))
+            task = self._fetches[prediction.id] = asyncio.ensure_future(self._fetch(prediction))
+            task.add_done_callback(lambda task: self._abandon(prediction, "canceled") if task.cancelled() else None)
         else:
             self._dispatch(prediction, [])
 
     async def _fetch(self, prediction: Prediction) -> None:
+        # A cancel may come before the first line runs: it is handled where the task ends.
         try:
             files = await self._services.files.fetch_inputs(prediction)
-        except asyncio.CancelledError:
-            self._abandon(prediction, "canceled")
         except (FileError, OSError) as error:
             self._abandon(prediction, "failed", str(error))
         except Exception as error:  # whatever a library raises: the prediction must end

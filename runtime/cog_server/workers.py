@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import uuid
 from typing import Callable, Dict, List, Mapping, Optional, Tuple
 
@@ -28,6 +29,9 @@ logger = logging.getLogger("cog_server.worker")
 READ_BYTES = 65536
 PIPE_BYTES = 1024 * 1024
 MARK, SCRATCH = "COGC_WORKER", "COGC_SCRATCH"
+# How often, and after what time, processes without an environment are looked at again; those of the kernel have none.
+MAX_SCANS, SCAN_SECONDS = 10, 0.002
+KERNEL_THREADS = 2
 _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
 _SERVER_SECRETS = ("COG_API_TOKEN", "WEBHOOK_AUTH_TOKEN", "COGC_REDIS_URL")
 
@@ -277,14 +281,34 @@ def kill_group(pid: int) -> None:
 
 
 def _kill_marked(mark: str, leader: int) -> None:
-    """Kill processes that left the session (daemons): they still carry the mark in their environment."""
+    """Kill processes that left the session (daemons): they still carry the mark in their environment.
+
+    One that is just becoming another program has no environment for a moment, so that it is looked at again.
+    """
     needle = ("%s=%s" % (MARK, mark)).encode()
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if not name.isdigit() or int(name) in (leader, os.getpid()):
-            continue
-        try:
-            with open("/proc/%s/environ" % name, "rb") as file:
-                if needle in file.read():
-                    os.kill(int(name), signal.SIGKILL)
-        except OSError:
-            continue
+    for _ in range(MAX_SCANS):
+        if not [pid for pid in _processes() if pid != leader and _is_unclear(pid, needle)]:
+            return
+        time.sleep(SCAN_SECONDS)
+
+
+def _processes() -> List[int]:
+    names = os.listdir("/proc") if os.path.isdir("/proc") else []
+    return [int(name) for name in names if name.isdigit() and int(name) != os.getpid()]
+
+
+def _is_unclear(pid: int, needle: bytes) -> bool:
+    """Kill a process that is marked; whether it, or what it is about to become, has to be looked at again."""
+    try:
+        with open("/proc/%d/environ" % pid, "rb") as file:
+            environment = file.read()
+        if needle in environment:
+            os.kill(pid, signal.SIGKILL)
+            return True
+        if environment:
+            return False
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            state, parent = file.read().rpartition(b")")[2].split()[:2]
+    except OSError:
+        return False
+    return state not in b"ZX" and pid != KERNEL_THREADS and int(parent) != KERNEL_THREADS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
@@ -75,6 +76,20 @@ def test_a_download_can_be_cancelled(shared, receiver):
     receiver.wait(lambda requests: requests)
     assert shared.ask("POST", "/predictions/fetching/cancel").status == 200
     assert shared.wait_status("fetching", "canceled", seconds=2)
+    assert shared.predict()["status"] == "succeeded"
+
+
+def test_a_cancel_right_behind_a_request_with_files_is_never_lost(shared):
+    body = b'{"input":{"files":["data:,x"]}}'
+    address = ("127.0.0.1", shared.port)
+    with socket.create_connection(address) as one, socket.create_connection(address) as other:
+        for number in range(40):
+            one.sendall(
+                b"PUT /predictions/early%d HTTP/1.1\r\nHost: x\r\nPrefer: respond-async\r\nContent-Length: %d\r\n\r\n%s"
+                % (number, len(body), body)
+            )
+            other.sendall(b"POST /predictions/early%d/cancel HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" % number)
+            shared.wait_status(f"early{number}", "succeeded", "canceled", seconds=5)
     assert shared.predict()["status"] == "succeeded"
 
 

@@ -144,6 +144,15 @@ def test_one_of_several_predictions_can_be_cancelled(serve):
     assert server.wait_status("two", "succeeded")
 
 
+def test_the_queue_goes_on_after_a_crash(serve):
+    server = serve(PLAIN.replace("time.sleep(seconds)", "time.sleep(abs(seconds)); seconds < 0 and os._exit(1)").replace("import time", "import os, time"), "--queue", "3")
+    server.begin("q0", {"seconds": -0.3})
+    assert [server.begin(f"q{i}", {}).status for i in (1, 2)] == [202, 202]
+    assert server.wait_status("q0", "failed")
+    assert [server.wait_status(f"q{i}", "succeeded")["output"] for i in (1, 2)] == ["ok", "ok"]
+    assert server.health()["status"] == "READY"
+
+
 def test_a_queue_lets_requests_wait_and_is_bounded(serve):
     server = serve(PLAIN, "--queue", "2")
     server.begin("q0", {"seconds": 0.6})
