@@ -26,7 +26,7 @@ TOOLS = ("pytest", "pytest-xdist", "hypothesis")
 # Models of both major versions of pydantic are outputs, and numpy's values.
 OF_MODELS = {"3.8": ("numpy", "pydantic<2"), "3.9": ("numpy", "pydantic<2")}
 OTHERS = ("numpy", "pydantic>=2")
-LIBRARIES = "uvicorn, uvloop, httptools, msgspec, aiohttp, redis.asyncio"
+LIBRARIES = "uvloop, httptools, msgspec, aiohttp, redis.asyncio"
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2")
 
 Run = Callable[..., int]

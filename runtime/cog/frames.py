@@ -61,6 +61,7 @@ READ_BYTES = 64 * 1024
 _LENGTH = struct.Struct(">I")
 # Made once: json.dumps() with options makes an encoder for each call.
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder().raw_decode
 _SCRATCH = os.environ.get("COGC_SCRATCH")
 
 
@@ -95,13 +96,13 @@ def encode(message):
 
 def decode(body):
     """The message of a frame's bytes after the length."""
-    message = json.loads(body.decode("utf-8", "surrogatepass"))
+    message, _ = _decode(body.decode("utf-8", "surrogatepass"))
     if message.get("type") != "spilled":
         return message
     path = message["path"]
     try:
         with open(path, "rb") as file:
-            return json.loads(file.read().decode("utf-8", "surrogatepass"))
+            return _decode(file.read().decode("utf-8", "surrogatepass"))[0]
     finally:
         os.unlink(path)
 

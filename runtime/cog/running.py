@@ -21,6 +21,8 @@ from .scope import scope_of_prediction
 
 __all__ = ["SyncRunner"]
 
+SIGUSR1 = int(signal.SIGUSR1)
+
 # A signal that arrives just before a call blocks does not interrupt it: send another until one has worked.
 REPEAT_SECONDS = 0.05
 
@@ -36,7 +38,7 @@ class SyncRunner:
         self._job: Job | None = None
         self._numbers = Numbers()
         self._lock = threading.Lock()
-        self._main = threading.main_thread()
+        self._main_id = threading.main_thread().ident or 0
         self._process = os.getpid()
         # The job whose user code is running: exactly then may the handler raise.
         self._exposed: Job | None = None
@@ -60,7 +62,7 @@ class SyncRunner:
     def _interrupt(self, job: Job) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         while job.is_cancel_pending and not job.is_done:
-            signal.pthread_kill(self._main.ident or 0, signal.SIGUSR1)
+            signal.pthread_kill(self._main_id, signal.SIGUSR1)
             time.sleep(REPEAT_SECONDS)
 
     def stop(self) -> None:
@@ -90,7 +92,7 @@ class SyncRunner:
 
     def listen(self) -> None:
         """Be ready for signals; without a handler, they would end the process."""
-        set_handler(int(signal.SIGUSR1), self._on_signal)
+        set_handler(SIGUSR1, self._on_signal)
 
     def run(self) -> int:
         """Run jobs until `stop`; the exit status."""
@@ -116,7 +118,7 @@ class SyncRunner:
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message whole: the main thread is not interrupted meanwhile."""
-        if threading.current_thread() is not self._main:
+        if threading.get_ident() != self._main_id:
             self._channel.send(message)
             return
         self._is_sending = True
@@ -163,10 +165,11 @@ class SyncRunner:
         job.finish(fields, is_iterator)
 
     def _call(self, job: Job) -> Mapping[str, Any]:
-        arguments = self._user(job, job.arguments)
-        result = self._user(job, lambda: _finished(self._target.function(**arguments)))
-        output, files = self._user(job, job.encoded_result, result)
+        output, files = self._user(job, self._called, job)
         return {"status": "succeeded", "output": output, "files": files}
+
+    def _called(self, job: Job) -> Any:
+        return job.encoded_result(_finished(self._target.function(**job.arguments())))
 
     def _iterate(self, job: Job) -> Mapping[str, Any]:
         arguments = self._user(job, job.arguments)

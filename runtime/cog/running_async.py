@@ -27,6 +27,7 @@ __all__ = ["AsyncRunner"]
 # After this time a cancel that the loop has not seen becomes a signal.
 PATIENCE_SECONDS = 1.0
 REPEAT_SECONDS = 0.05
+SIGUSR1 = int(signal.SIGUSR1)
 
 
 class AsyncRunner:
@@ -44,7 +45,7 @@ class AsyncRunner:
         self._lock = threading.Lock()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._waiting: Deque[Job] = deque()
-        self._main = threading.main_thread()
+        self._main_id = threading.main_thread().ident or 0
         self._process = os.getpid()
         self._is_stopping = False
         self._is_sending = False
@@ -72,7 +73,7 @@ class AsyncRunner:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while job.is_cancel_pending and not job.is_done:
             if time.monotonic() > deadline:
-                signal.pthread_kill(self._main.ident or 0, signal.SIGUSR1)
+                signal.pthread_kill(self._main_id, signal.SIGUSR1)
             time.sleep(REPEAT_SECONDS)
 
     def stop(self) -> None:
@@ -98,7 +99,7 @@ class AsyncRunner:
 
     def listen(self) -> None:
         """Be ready for signals; without a handler, they would end the process."""
-        set_handler(int(signal.SIGUSR1), self._on_signal)
+        set_handler(SIGUSR1, self._on_signal)
 
     def run(self) -> int:
         """Run jobs until `stop`; the exit status."""
@@ -113,7 +114,7 @@ class AsyncRunner:
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message whole: the main thread is not interrupted meanwhile."""
-        if threading.current_thread() is not self._main:
+        if threading.get_ident() != self._main_id:
             self._channel.send(message)
             return
         self._is_sending = True

@@ -1,4 +1,4 @@
-"""The ASGI application: a small table of routes, requests → predictions, predictions → responses. Thin on purpose."""
+"""The application: a small table of routes, requests → predictions, predictions → responses. Thin on purpose."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import asyncio
 import hmac
 import logging
 import re
-import time
 from collections import OrderedDict
-from typing import Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from inspect import isawaitable
+from typing import Any, Awaitable, Callable, Dict, NamedTuple, Optional, Tuple, Union
 
 import msgspec
 
 from . import legacy
 from .documents import COMPONENTS, DocumentError, Documents
+from .exchange import Headers, Refusal, Request, Response, Streamed
 from .health import health_document, health_state
 from .metrics import Metrics
 from .page import DOCS_PAGE
 from .predictions import Prediction, PredictionRequest
-from .protocol import DISCONNECTED
 from .runner import Busy, NotReady, Runner
 from .settings import Settings
 from .sse import EventStream, TooManyReaders
@@ -29,32 +29,13 @@ __all__ = ["App"]
 
 logger = logging.getLogger("cog_server.app")
 
-JSON = b"application/json"
 WAIT_ROOM = 16
 RECENT_COUNT, RECENT_BYTES, RECENT_LARGEST = 100, 32 * 1024 * 1024, 4 * 1024 * 1024
-TOTAL_BODY_SECONDS = 600.0
-MAX_DIRECT_BYTES = 32 * 1024
 _encode = msgspec.json.Encoder().encode
 _OPEN_PATHS = ("/health-check", "/livez", "/readyz", "/ping")
 _TRACE = (b"traceparent", b"tracestate")
-
-Headers = List[Tuple[bytes, bytes]]
-
-
-class Response(NamedTuple):
-    status: int
-    body: bytes
-    content_type: bytes = JSON
-    headers: Headers = []
-
-
-class Refusal(Exception):
-    """The request ends here, with this response."""
-
-    def __init__(self, status: int, document: Any, headers: Optional[Headers] = None) -> None:
-        super().__init__(status)
-        self.response = Response(status, _encode(document), JSON, headers or [])
-
+EVENTS = b"text/event-stream; charset=utf-8"
+_EVENT_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 class Preferences(NamedTuple):
     is_async: bool
@@ -65,83 +46,8 @@ class Preferences(NamedTuple):
 _NO_PREFERENCES = Preferences(False, None, False)
 
 
-class Request:
-    """What handlers see of a request."""
-
-    __slots__ = ("_receive", "_send", "headers", "is_answered", "scope")
-
-    def __init__(self, scope: Dict[str, Any], receive: Callable[[], Awaitable[Dict[str, Any]]], send: Any) -> None:
-        self.scope = scope
-        self.headers: Headers = scope["headers"]
-        self.is_answered = False
-        self._receive = receive
-        self._send = send
-
-    def answer_now(self, body: bytes) -> None:
-        """Write a 200 from within a callback, if nothing stands in the way; else the handler does it later."""
-        cycle = getattr(self._receive, "__self__", None)
-        flow = getattr(cycle, "flow", None)
-        if flow is None or flow.write_paused or len(body) > MAX_DIRECT_BYTES:
-            return
-        self.is_answered = True
-        sending = _send(self._send, Response(200, body), [])
-        try:
-            sending.send(None)
-        except StopIteration:
-            return
-        except Exception:
-            logger.exception("the response could not be written")
-        sending.close()
-        cycle.transport.close()  # type: ignore[union-attr]  # half a response is worse than none
-
-    def header(self, name: bytes) -> bytes:
-        """The first value of a header, or nothing."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return b""
-
-    async def body(self, limit: int, timeout: float) -> bytes:
-        """The whole body. Errors: Refusal."""
-        length = self.header(b"content-length")
-        if length.isdigit() and int(length) > limit:
-            raise _too_large(limit)
-        parts: List[bytes] = []
-        size = 0
-        deadline = time.monotonic() + TOTAL_BODY_SECONDS
-        while True:
-            message = await self._next(min(timeout, max(deadline - time.monotonic(), 0.001)))
-            body = message.get("body", b"")
-            size += len(body)
-            if size > limit:
-                raise _too_large(limit)
-            if not message.get("more_body"):
-                return b"".join([*parts, body]) if parts else bytes(body)
-            parts.append(body)
-
-    async def _next(self, timeout: float) -> Dict[str, Any]:
-        # A body that is there already needs no timer.
-        cycle = getattr(self._receive, "__self__", None)
-        try:
-            if cycle is not None and not getattr(cycle, "more_body", True):
-                message = await self._receive()
-            else:
-                message = await asyncio.wait_for(self._receive(), timeout)
-        except asyncio.TimeoutError:
-            raise Refusal(408, {"detail": "The body did not arrive in time."}, [(b"connection", b"close")]) from None
-        if message["type"] == "http.disconnect":
-            raise Refusal(400, {"detail": "The client has left."})
-        return message
-
-
-def _too_large(limit: int) -> Refusal:
-    return Refusal(413, {"detail": "The body is larger than %d bytes." % limit}, [(b"connection", b"close")])
-
-
 def _preferences(header: bytes) -> Preferences:
     """The header `Prefer`: `respond-async`, `wait`, `wait=SECONDS`, in a list."""
-    if not header:
-        return _NO_PREFERENCES
     is_async, waits, seconds = False, False, None
     for word in header.decode("latin-1").split(","):
         name, _, value = word.split(";")[0].strip().partition("=")
@@ -163,11 +69,10 @@ class _Kind(NamedTuple):
 
 PREDICTION = _Kind("predict", "prediction", COMPONENTS["predict"], "/predictions")
 TRAINING = _Kind("train", "training", COMPONENTS["train"], "/trainings")
-Handler = Callable[[Request, str], Awaitable[Union[Response, "_EventResponse"]]]
-
-
-class _EventResponse(NamedTuple):
-    subscription: Any
+Result = Union[Response, Streamed, None]
+"""What a handler has made of a request; None is a response that comes later, through the request."""
+Handler = Callable[[Request], Union[Result, Awaitable[Result]]]
+_NO_HEADERS: Headers = []
 
 
 class App:
@@ -242,49 +147,45 @@ class App:
         self._routes["/ping"] = {"GET": self._legacy_ping}
         self._routes["/type-signature"] = {"GET": self._legacy_signature}
 
-    def _route(self, method: str, path: str) -> Tuple[Handler, str]:
-        identity = ""
+    def _route(self, request: Request) -> None:
+        """Find the handler, and the id in the path. Errors: Refusal."""
+        path = request.path
         methods = self._routes.get(path)
         if methods is None:
             parts = path.split("/")
             if len(parts) == 3 and parts[2]:
-                identity = parts[2]
+                request.identity = parts[2]
                 methods = self._routes.get("/%s/*" % parts[1])
             elif len(parts) == 4 and parts[2] and parts[3] == "cancel":
-                identity = parts[2]
+                request.identity = parts[2]
                 methods = self._routes.get("/%s/*/cancel" % parts[1])
         if methods is None:
             raise Refusal(404, {"detail": "Not Found"})
-        handler = methods.get("GET" if method == "HEAD" else method)
-        if handler is None:
+        request.handler = methods.get("GET" if request.method == "HEAD" else request.method)
+        if request.handler is None:
             raise Refusal(405, {"detail": "Method Not Allowed"}, [(b"allow", ", ".join(sorted(methods)).encode())])
-        return handler, identity
 
-    async def __call__(self, scope: Dict[str, Any], receive: Any, send: Any) -> None:
-        """The ASGI entry."""
-        if scope["type"] != "http":
-            return
-        request = Request(scope, receive, send)
+    def open(self, request: Request) -> Optional[Response]:
+        """Route a request whose headers are there. A response means that it ends here."""
         try:
-            if self._settings.cors_origins and scope["method"] == "OPTIONS":
-                response: Union[Response, _EventResponse] = Response(204, b"")
-            else:
-                handler, identity = self._route(scope["method"], scope["path"])
-                if self._token is not None and scope["path"] not in _OPEN_PATHS:
-                    self._authorise(request)
-                response = await handler(request, identity)
-        except Refusal as refusal:
-            response = refusal.response
-        except Exception:
-            logger.exception("the request could not be answered")
-            response = Response(500, b'{"detail":"Internal Server Error"}')
-        if request.is_answered:
-            return
-        extra = self._cors(request) if self._settings.cors_origins else []
-        if isinstance(response, _EventResponse):
-            await _send_events(send, response, extra)
-        else:
-            await _send(send, response, extra)
+            if self._settings.cors_origins:
+                request.extra = self._cors(request)
+                if request.method == "OPTIONS":
+                    return Response(204, b"")
+            self._route(request)
+            if self._token is not None and request.path not in _OPEN_PATHS:
+                self._authorise(request)
+        except Exception as error:
+            return _failure(error)
+        return None
+
+    def handle(self, request: Request) -> Union[Result, Awaitable[Result]]:
+        """Answer a request whose body is there."""
+        try:
+            result = request.handler(request)
+        except Exception as error:
+            return _failure(error)
+        return result if result is None or isinstance(result, (Response, Streamed)) else _guarded(result)
 
     def _is_authorised(self, request: Request) -> bool:
         return self._token is None or hmac.compare_digest(request.header(b"authorization"), self._token)
@@ -297,7 +198,7 @@ class App:
         origin = request.header(b"origin")
         allowed = self._settings.cors_origins
         if not origin or ("*" not in allowed and origin.decode("latin-1") not in allowed):
-            return []
+            return _NO_HEADERS
         return [
             (b"access-control-allow-origin", b"*" if "*" in allowed else origin),
             (b"access-control-allow-methods", b"GET, POST, PUT, OPTIONS"),
@@ -307,7 +208,7 @@ class App:
 
     # Documents
 
-    async def _discovery(self, request: Request, _: str) -> Response:
+    def _discovery(self, request: Request) -> Response:
         urls = {
             "cog_version": self._version,
             "docs_url": "/docs",
@@ -322,21 +223,21 @@ class App:
                 urls["%ss_cancel_url" % kind.noun] = "%s/{%s_id}/cancel" % (kind.path, kind.noun)
         return Response(200, _encode(urls))
 
-    async def _health(self, request: Request, _: str) -> Response:
+    async def _health(self, request: Request) -> Response:
         document = await health_document(
             self._runner, self._trainings, self._version, is_trusted=self._is_authorised(request)
         )
         return Response(200, _encode(document))
 
-    async def _livez(self, request: Request, _: str) -> Response:
+    def _livez(self, request: Request) -> Response:
         state = health_state(self._runner, self._trainings)
         return Response(503 if state == "DEFUNCT" else 200, _encode({"status": state}))
 
-    async def _readyz(self, request: Request, _: str) -> Response:
+    def _readyz(self, request: Request) -> Response:
         state = health_state(self._runner, self._trainings)
         return Response(200 if state in ("READY", "BUSY") else 503, _encode({"status": state}))
 
-    async def _metrics_page(self, request: Request, _: str) -> Response:
+    def _metrics_page(self, request: Request) -> Response:
         runner = self._runner
         gauges: Dict[str, Tuple[str, float]] = {}
         if runner is not None:
@@ -347,37 +248,31 @@ class App:
         gauges["cog_ready"] = ("1 while predictions are accepted or running.", float(state in ("READY", "BUSY")))
         return Response(200, self._metrics.text(gauges).encode(), b"text/plain; version=0.0.4; charset=utf-8")
 
-    async def _openapi(self, request: Request, _: str) -> Response:
+    async def _openapi(self, request: Request) -> Response:
         await self._documents.settled()
         if not self._documents.body:
             raise Refusal(503, {"error": "OpenAPI schema not available"})
         return Response(200, self._documents.body)
 
-    async def _docs(self, request: Request, _: str) -> Response:
+    def _docs(self, request: Request) -> Response:
         return Response(200, DOCS_PAGE, b"text/html; charset=utf-8")
 
-    async def _shutdown(self, request: Request, _: str) -> Response:
+    def _shutdown(self, request: Request) -> Response:
         asyncio.get_running_loop().call_later(0.05, self._on_shutdown)
         return Response(200, b"{}")
 
     # Predictions and trainings
 
     def _post(self, kind: _Kind) -> Handler:
-        async def post(request: Request, _: str) -> Union[Response, _EventResponse]:
-            return await self._run(request, kind, None)
-
-        return post
+        return lambda request: self._run(request, kind, None)
 
     def _put(self, kind: _Kind) -> Handler:
-        async def put(request: Request, identity: str) -> Union[Response, _EventResponse]:
-            return await self._run(request, kind, identity)
-
-        return put
+        return lambda request: self._run(request, kind, request.identity)
 
     def _poll(self, kind: _Kind) -> Handler:
-        async def poll(request: Request, identity: str) -> Response:
-            prediction = self._active(kind, identity)
-            body = prediction.body() if prediction is not None else self._recent.get((kind.noun, identity))
+        def poll(request: Request) -> Response:
+            prediction = self._active(kind, request.identity)
+            body = prediction.body() if prediction is not None else self._recent.get((kind.noun, request.identity))
             if body is None:
                 raise Refusal(404, {"detail": "No %s with this id is running or has ended lately." % kind.noun})
             return Response(200, body)
@@ -385,9 +280,9 @@ class App:
         return poll
 
     def _cancel(self, kind: _Kind) -> Handler:
-        async def cancel(request: Request, identity: str) -> Response:
+        def cancel(request: Request) -> Response:
             runner = self._runner_of(kind)
-            is_found = runner is not None and runner.cancel(identity)
+            is_found = runner is not None and runner.cancel(request.identity)
             return Response(200 if is_found else 404, b"{}")
 
         return cancel
@@ -396,42 +291,59 @@ class App:
         return self._trainings.runner if kind is TRAINING else self._runner
 
     def _active(self, kind: _Kind, identity: str) -> Optional[Prediction]:
-        runner = self._runner_of(kind)
+        runner = self._trainings.runner if kind is TRAINING else self._runner
         return runner.active.get(identity) if runner is not None else None
 
-    async def _run(self, request: Request, kind: _Kind, url_id: Optional[str]) -> Union[Response, _EventResponse]:
-        wants_events = b"text/event-stream" in request.header(b"accept")
-        body = await request.body(self._settings.max_body_bytes, self._settings.request_timeout)
+    def _run(self, request: Request, kind: _Kind, url_id: Optional[str]) -> Union[Result, Awaitable[Result]]:
+        wants_events = b"text/event-stream" in request.headers.get(b"accept", b"")
         if wants_events:
             self._check_streaming(kind)
         if url_id is not None:
             running = self._active(kind, url_id)
             if running is not None:
                 return self._subscribe(running, request) if wants_events else Response(202, running.body())
-        preferences = _preferences(request.header(b"prefer"))
         if kind.component not in self._documents.checkers:
-            await self._know_inputs(kind)
-        checked = self._check(request, kind, body, url_id)
+            return self._run_when_known(request, kind, url_id, wants_events)
+        return self._begin(request, kind, url_id, wants_events)
+
+    async def _run_when_known(self, request: Request, kind: _Kind, url_id: Optional[str], wants_events: bool) -> Any:
+        await self._know_inputs(kind)
+        result = self._begin(request, kind, url_id, wants_events)
+        return await result if isawaitable(result) else result
+
+    def _begin(
+        self, request: Request, kind: _Kind, url_id: Optional[str], wants_events: bool
+    ) -> Union[Result, Awaitable[Result]]:
+        prefer = request.headers.get(b"prefer")
+        preferences = _preferences(prefer) if prefer else _NO_PREFERENCES
+        checked = self._check(request, kind, url_id)
         checked.is_async = preferences.is_async
         prediction = self._submit(kind, checked, preferences, wants_events)
         if wants_events:
             return self._subscribe(prediction, request)
         if preferences.is_async and preferences.wait_seconds is None:
             return Response(202, prediction.body())
-        return await self._await_result(prediction, kind, request, preferences.wait_seconds)
+        runner = self._runner_of(kind)
+        assert runner is not None
+        request.on_disconnect = lambda: runner.cancel(prediction.id)
+        if preferences.wait_seconds is not None:
+            return self._await_result(prediction, request, preferences.wait_seconds)
+        prediction.when_finished(request.respond)
+        return None
 
-    def _check(self, request: Request, kind: _Kind, body: bytes, url_id: Optional[str]) -> PredictionRequest:
+    def _check(self, request: Request, kind: _Kind, url_id: Optional[str]) -> PredictionRequest:
         runner = self._runner
         checker = self._documents.checkers.get(kind.component)
         if runner is None or runner.state != "ready" or checker is None:
             raise self._not_ready(runner.why_not_ready() if runner is not None else "No model is configured.")
         try:
-            checked = parse_request(body, checker, url_id, kind.noun)
+            checked = parse_request(request.body, checker, url_id, kind.noun)
         except Invalid as invalid:
             self._metrics.refusal("invalid")
             raise Refusal(422, {"detail": invalid.problems}) from None
-        for name, value in request.headers:
-            if name in _TRACE and len(value) <= 1024:
+        for name in _TRACE:
+            value = request.headers.get(name)
+            if value is not None and len(value) <= 1024:
                 checked.trace[name.decode()] = value.decode("latin-1")
         return checked
 
@@ -478,20 +390,11 @@ class App:
             raise self._not_ready(str(error)) from None
         return prediction
 
-    async def _await_result(
-        self, prediction: Prediction, kind: _Kind, request: Request, wait_seconds: Optional[float]
-    ) -> Response:
-        runner = self._runner_of(kind)
-        assert runner is not None
-        request.scope[DISCONNECTED] = lambda: runner.cancel(prediction.id)
-        if wait_seconds is None:
-            if not self._settings.cors_origins:
-                prediction.on_result = request.answer_now
-            return Response(200, await prediction.finished)
+    async def _await_result(self, prediction: Prediction, request: Request, wait_seconds: float) -> Response:
         try:
             return Response(200, await asyncio.wait_for(asyncio.shield(prediction.finished), wait_seconds))
         except asyncio.TimeoutError:
-            request.scope.pop(DISCONNECTED, None)
+            request.on_disconnect = None
             return Response(202, prediction.body())
 
     # Events
@@ -517,7 +420,7 @@ class App:
         prediction.observers.append(stream)
         self._streams[identity] = stream
 
-    def _subscribe(self, prediction: Prediction, request: Request) -> Union[Response, _EventResponse]:
+    def _subscribe(self, prediction: Prediction, request: Request) -> Streamed:
         stream = next((one for one in prediction.observers if isinstance(one, EventStream)), None)
         if stream is None:
             raise Refusal(406, {"error": "This model does not support streaming responses."})
@@ -525,30 +428,29 @@ class App:
             subscription = stream.open()
         except TooManyReaders:
             raise Refusal(429, {"error": "Too many readers of this prediction."}) from None
-        request.scope[DISCONNECTED] = subscription.close
-        return _EventResponse(subscription)
+        request.on_disconnect = subscription.close
+        return Streamed(EVENTS, _EVENT_HEADERS, subscription.chunks(), subscription.close)
 
     # The interface of 2021
 
-    async def _legacy_ping(self, request: Request, _: str) -> Response:
+    def _legacy_ping(self, request: Request) -> Response:
         return Response(200, b"PONG", b"text/plain; charset=utf-8")
 
-    async def _legacy_signature(self, request: Request, _: str) -> Response:
+    def _legacy_signature(self, request: Request) -> Response:
         return Response(200, _encode(legacy.type_signature(self._documents.document or {})))
 
-    async def _legacy_predict(self, request: Request, _: str) -> Response:
+    async def _legacy_predict(self, request: Request) -> Response:
         runner = self._runner
-        body = await request.body(self._settings.max_body_bytes, self._settings.request_timeout)
         document = self._documents.document
         if runner is None or runner.state != "ready" or document is None:
             raise Refusal(503, {"message": runner.why_not_ready() if runner is not None else "No model is configured."})
         try:
-            fields, files = legacy.parse_form(request.header(b"content-type").decode("latin-1"), body)
+            fields, files = legacy.parse_form(request.header(b"content-type").decode("latin-1"), request.body)
             checked = legacy.form_request(document, fields, files)
         except legacy.FormError as error:
             raise Refusal(400, {"message": str(error)}) from None
         prediction = self._submit(PREDICTION, checked, _NO_PREFERENCES, wants_events=False)
-        request.scope[DISCONNECTED] = lambda: runner.cancel(prediction.id)
+        request.on_disconnect = lambda: runner.cancel(prediction.id)
         await prediction.finished
         if prediction.status != "succeeded":
             raise Refusal(500, {"message": prediction.error or "The prediction was canceled."})
@@ -561,29 +463,15 @@ class App:
         return Response(200, answer, content_type.encode("latin-1", "replace"), headers)
 
 
-async def _send(send: Any, response: Response, extra: Headers) -> None:
-    headers = [
-        (b"content-type", response.content_type),
-        (b"content-length", b"%d" % len(response.body)),
-        *response.headers,
-        *extra,
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+def _failure(error: Exception) -> Response:
+    if isinstance(error, Refusal):
+        return error.response
+    logger.error("the request could not be answered", exc_info=error)
+    return Response(500, b'{"detail":"Internal Server Error"}')
 
 
-async def _send_events(send: Any, response: _EventResponse, extra: Headers) -> None:
-    headers = [
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"cache-control", b"no-cache"),
-        (b"x-accel-buffering", b"no"),
-        *extra,
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+async def _guarded(awaitable: Awaitable[Result]) -> Result:
     try:
-        await send({"type": "http.response.body", "body": b"", "more_body": True})  # the head goes out now
-        async for chunk in response.subscription.chunks():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    finally:
-        response.subscription.close()
-    await send({"type": "http.response.body", "body": b""})
+        return await awaitable
+    except Exception as error:
+        return _failure(error)

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, Dict, Iterator, Mapping, NoReturn, Optional, Sequence
+from typing import Any, Dict, Mapping, NoReturn, Optional, Sequence
 
 from .logs import configure_logging
 from .settings import Settings, parse_settings
@@ -24,7 +24,6 @@ CANCEL_SECONDS = 0.7
 # after which `docker stop` kills, or of a grace that is longer.
 LEAST_WEBHOOK_SECONDS, MOST_WEBHOOK_SECONDS = 0.8, 3.0
 USUAL_GRACE_SECONDS = 8.0
-KEEP_ALIVE_SECONDS = 75
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
@@ -41,10 +40,10 @@ def main(arguments: Sequence[str]) -> NoReturn:
         name = "train" if settings.mode == "train" else "predict"
         leave(1, "there is no `%s` in cog.yaml, and COG_%s_TYPE_STUB is not set" % (name, name.upper()))
     try:
-        listener = _bind(settings.host, settings.port)
+        listening = _bind(settings.host, settings.port)
     except OSError as error:
         leave(1, "cannot listen on %s port %d: %s" % (settings.host, settings.port, error))
-    code = _run(settings, listener, environment, cog.__version__)
+    code = _run(settings, listening, environment, cog.__version__)
     leave(code)
 
 
@@ -60,17 +59,17 @@ def leave(code: int, message: str = "", program: str = "cog.server.http") -> NoR
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
     try:
-        listener.bind((host, port))
-        listener.listen(2048)
+        listening.bind((host, port))
+        listening.listen(2048)
     except OSError:
-        listener.close()
+        listening.close()
         raise
-    return listener
+    return listening
 
 
 def _bundled_document(path: str) -> Optional[Dict[str, Any]]:
@@ -87,7 +86,7 @@ def _bundled_document(path: str) -> Optional[Dict[str, Any]]:
     return document if isinstance(document, dict) else None
 
 
-def _run(settings: Settings, listener: socket.socket, environment: Mapping[str, str], version: str) -> int:
+def _run(settings: Settings, listening: socket.socket, environment: Mapping[str, str], version: str) -> int:
     from .client import Client
     from .files import Files
     from .metrics import Metrics
@@ -115,7 +114,7 @@ def _run(settings: Settings, listener: socket.socket, environment: Mapping[str, 
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(_Life(settings, services, runner, environment, version).run(listener, client))
+        return loop.run_until_complete(_Life(settings, services, runner, environment, version).run(listening, client))
     finally:
         scratch.close()
 
@@ -133,18 +132,21 @@ class _Life:
         self._version = version
         self._is_asked = False
 
-    async def run(self, listener: socket.socket, client: Any) -> int:
+    async def run(self, listening: socket.socket, client: Any) -> int:
         """The exit status."""
         self._stopping = asyncio.Event()
         self._trainings = self._make_trainings()
         self._app = self._make_app()
-        server = self._make_server()
+        from .listener import Listener
+        from .protocol import Limits
+
+        limits = Limits(self._settings.max_body_bytes, self._settings.request_timeout)
+        listener = Listener(self._app, limits)
         self._watch_signals()
         await self._runner.attach()
-        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-        waiting = asyncio.ensure_future(self._stopping.wait())
-        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
-        server.should_exit = True
+        await listener.start(listening)
+        await self._stopping.wait()
+        listener.stop()
         has_failed = self._runner.state in ("setup_failed", "defunct")
         loop = asyncio.get_running_loop()
         grace = max(self._settings.shutdown_grace, USUAL_GRACE_SECONDS)
@@ -152,7 +154,7 @@ class _Life:
         await self._stop()
         left = min(max(end - loop.time(), LEAST_WEBHOOK_SECONDS), MOST_WEBHOOK_SECONDS)
         await self._services.webhooks.close(left)
-        await asyncio.wait([serving], timeout=0.7)
+        await listener.ended(0.7)
         await client.close()
         self._services.streams.close(0.3)
         return 1 if has_failed and not self._settings.awaits_explicit_shutdown else 0
@@ -211,37 +213,6 @@ class _Life:
 
         self._runner.on_loaded = loaded
         return app
-
-    def _make_server(self) -> Any:
-        import uvicorn
-
-        from .protocol import BoundedProtocol
-
-        class Server(uvicorn.Server):
-            """uvicorn, with its signals left to us."""
-
-            def install_signal_handlers(self) -> None:
-                pass
-
-            @contextlib.contextmanager
-            def capture_signals(self) -> Iterator[None]:
-                yield
-
-        BoundedProtocol.header_timeout = self._settings.request_timeout
-        config = uvicorn.Config(
-            self._app,
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            backlog=2048,
-        )
-        return Server(config)
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()

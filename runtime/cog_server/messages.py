@@ -9,7 +9,7 @@ import json
 import os
 import struct
 import tempfile
-from typing import Any, Dict, Iterator, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional, Union
 
 import msgspec
 from cog.frames import INLINE_BYTES, MAX_BYTES
@@ -181,25 +181,26 @@ def _decode_loosely(body: bytes, error: Exception) -> Optional[Message]:
 class FrameReader:
     """Bytes in, messages out; keeps what is not complete."""
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
+    def __init__(self, on_message: Callable[[Message], None]) -> None:
+        self._on_message = on_message
+        self._rest = b""
 
-    def feed(self, data: bytes) -> Iterator[Message]:
-        """The messages that `data` completes. Errors: ProtocolError."""
-        buffer = self._buffer
-        buffer += data
-        start, end = 0, len(buffer)
+    def feed(self, data: bytes) -> None:
+        """Hand on the messages that `data` completes. Errors: ProtocolError."""
+        if self._rest:
+            data = self._rest + data
+        start, end = 0, len(data)
         try:
             while end - start >= 4:
-                (length,) = _LENGTH.unpack_from(buffer, start)
+                (length,) = _LENGTH.unpack_from(data, start)
                 if length > MAX_BYTES:
                     raise ProtocolError("a frame of %d bytes" % length)
-                if end - start - 4 < length:
+                stop = start + 4 + length
+                if stop > end:
                     break
-                body = bytes(memoryview(buffer)[start + 4 : start + 4 + length])
-                start += 4 + length
-                message = _decode(body)
+                message = _decode(data[start + 4 : stop])
+                start = stop
                 if message is not None:
-                    yield message
+                    self._on_message(message)
         finally:
-            del buffer[:start]
+            self._rest = data[start:]

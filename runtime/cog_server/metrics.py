@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from typing import Dict, List, Tuple
 
@@ -25,11 +26,7 @@ class Metrics:
         """One prediction or training ended."""
         self.completed[(kind, status)] += 1
         self._seconds += seconds
-        for index, edge in enumerate(BUCKETS):
-            if seconds <= edge:
-                self._buckets[index] += 1
-                return
-        self._buckets[-1] += 1
+        self._buckets[bisect_left(BUCKETS, seconds)] += 1
 
     def refusal(self, reason: str) -> None:
         """One request was refused: `busy`, `not_ready` or `invalid`."""

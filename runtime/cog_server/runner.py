@@ -401,10 +401,11 @@ class Runner:
         self._services.files.forget_inputs(prediction)
         if prediction.seconds is None and prediction.dispatched_at is not None:
             prediction.seconds = time.monotonic() - prediction.dispatched_at  # the worker could not say
-        if not prediction.is_terminal:
+        was_terminal = prediction.is_terminal
+        prediction.finish("canceled" if prediction.is_cancel_requested else status, **result)
+        if not was_terminal:
             kind = "training" if self.mode == "train" else "prediction"
             self._services.metrics.prediction(kind, status, prediction.seconds or 0.0)
-        prediction.finish("canceled" if prediction.is_cancel_requested else status, **result)
         self.on_finished(prediction)
         if not self.active:
             self.on_idle()

@@ -571,7 +571,7 @@ def _envelope_problems(document: Mapping[str, Any]) -> List[Problem]:
 def parse_request(body: bytes, checker: InputChecker, url_id: Optional[str] = None, noun: str = "prediction"):
     """The checked request of a body. Errors: Invalid."""
     document = _decode(body)
-    found = _envelope_problems(document) if document.keys() - {"input"} else []
+    found = [] if len(document) == 1 and "input" in document else _envelope_problems(document)
     inputs = document.get("input")
     if inputs is not None and not isinstance(inputs, dict):
         raise Invalid(found or [problem(("input",), "value is not a valid dict", "type_error.dict")])

@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -122,7 +123,9 @@ class Worker:
                 fcntl.fcntl(descriptor, _F_SETPIPE_SZ, PIPE_BYTES)
             except OSError:
                 logger.debug("the pipe keeps its size")
-        self._reader = FrameReader()
+        self._poll = select.poll()
+        for descriptor, _ in self._pipes:
+            self._poll.register(descriptor, select.POLLIN)
         self._transports: List[asyncio.Transport] = []
         self._is_connected = True
         self._has_exited = False
@@ -136,7 +139,8 @@ class Worker:
     ) -> None:
         """Begin to read."""
         self._loop = asyncio.get_running_loop()
-        self._on_message, self._on_output, self._on_gone = on_message, on_output, on_gone
+        self._on_output, self._on_gone = on_output, on_gone
+        self._reader = FrameReader(lambda message: on_message(self, message))
         for descriptor, source in self._pipes:
             self._loop.add_reader(descriptor, self._read_pipe, descriptor, source)
         protocols = (_Messages(self), _Control(self))
@@ -160,6 +164,8 @@ class Worker:
 
     def drain(self) -> None:
         """Read what the pipes hold at this moment: everything that was written before the last frame."""
+        if not self._poll.poll(0):
+            return  # as a rule: one call for both pipes, and no exceptions
         for descriptor, source in list(self._pipes):
             left = self._pipe_bytes
             while left > 0:
@@ -195,14 +201,14 @@ class Worker:
         for pipe in self._pipes:
             if pipe[0] == descriptor:
                 self._pipes.remove(pipe)
+                self._poll.unregister(descriptor)
                 self._loop.remove_reader(descriptor)
                 os.close(descriptor)
                 return
 
     def _received(self, data: bytes) -> None:
         try:
-            for message in self._reader.feed(data):
-                self._on_message(self, message)
+            self._reader.feed(data)
         except ProtocolError as error:
             logger.error("the worker is stopped: %s", error)
             self.kill()

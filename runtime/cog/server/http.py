@@ -12,7 +12,7 @@ import re
 import sys
 
 DEFAULT_PYTHON = "/opt/cogc/server/bin/python"
-LIBRARIES = ("uvicorn", "uvloop", "httptools", "msgspec", "aiohttp")
+LIBRARIES = ("uvloop", "httptools", "msgspec", "aiohttp")
 STUBS = {"predict": "COG_PREDICT_TYPE_STUB", "run": "COG_PREDICT_TYPE_STUB", "train": "COG_TRAIN_TYPE_STUB"}
 
 _TARGET = re.compile(

@@ -20,7 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNTIME = ROOT / "runtime"
-LIBRARIES = "uvicorn, uvloop, httptools, msgspec, aiohttp"
+LIBRARIES = "uvloop, httptools, msgspec, aiohttp"
 
 
 def server_python() -> str | None:

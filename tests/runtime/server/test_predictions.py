@@ -56,7 +56,7 @@ class Predictor(BasePredictor):
         with open("/tmp/cog-test-output.txt", "w") as file: file.write("content")
         return Path("/tmp/cog-test-output.txt")
     def big(self, n, **_): return "y" * n * 100
-    def where(self, **_): return [sys.executable, "uvicorn" in sys.modules, "msgspec" in sys.modules]
+    def where(self, **_): return [sys.executable, "httptools" in sys.modules, "msgspec" in sys.modules]
 """
 
 
