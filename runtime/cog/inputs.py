@@ -89,7 +89,7 @@ def Input(
     if unknown:
         raise TypeError("Input() has no argument %s" % ", ".join(repr(name) for name in sorted(unknown)))
     arguments = {
-        "description": description, "ge": ge, "le": le, "min_length": min_length, "max_length": max_length,
+        "description": description, "ge": _bound(ge), "le": _bound(le), "min_length": min_length, "max_length": max_length,
         "regex": regex, "choices": _listed(choices), "deprecated": deprecated, "accept": accept,
     }  # fmt: skip
     for name, value in arguments.items():
@@ -98,6 +98,11 @@ def Input(
         if value is not None and (is_odd_bool or not isinstance(value, allowed)):
             raise TypeError("%s of Input() must be %s, got %s" % (name, wanted, type(value).__name__))
     return FieldInfo(default, **arguments)
+
+
+def _bound(value: Any) -> Any:
+    """A bound, unless it is infinite, which is none."""
+    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
 
 
 def _listed(choices: Any) -> Any:

@@ -11,6 +11,7 @@ import builtins
 import collections.abc
 import datetime
 import io
+import os
 import pathlib
 import sys
 import typing
@@ -258,6 +259,8 @@ class Reader:
     def _output_class(self, cls: type) -> Any:
         if issubclass(cls, (io.IOBase, *_FILES)):
             return FILE
+        if cls is os.PathLike:
+            return PATH
         if issubclass(cls, datetime.date):
             return STR
         for base in (bool, int, float, str):

@@ -222,6 +222,7 @@ def _checked(input_: InputField) -> InputField:
         if not input_.choices:
             raise ValueError("the choices of the input %r are empty" % name)
     core = inner.item if isinstance(inner, ListOf) else inner
+    core = core.item if isinstance(core, OptionalOf) else core
     if info.accept is not None and core not in (PATH, FILE, ANY):
         raise TypeError("accept is only valid on Path or File inputs (parameter %r)" % name)
     for arguments, types, wanted in (

@@ -18,6 +18,7 @@ from ...source import Span
 from ..files import FileProblem, Files
 from .annotations import TypeReader
 from .constants import Folder, NotConstant, Thunk
+from .decorators import replacing_decorators
 from .inputs import InputReader, parameters
 from .legacy import LegacyReader
 from .modules import External, Function, Module, Project
@@ -143,6 +144,7 @@ class _Reader:
     def read(self, target: Target, name: str, mode: Mode) -> Signature:
         """The signature of a target; where parts of it are wrong, the rest is still read."""
         function, module = target.function, target.module
+        self._check_replacements(target)
         is_decorated = bool(self._legacy.decorators(function, module))
         is_legacy = is_decorated or target.is_legacy_class
         inputs = self._inputs(target, is_decorated)
@@ -165,6 +167,19 @@ class _Reader:
             is_complete=self._findings.is_complete,
             origin=header(module, function),
         )
+
+    def _check_replacements(self, target: Target) -> None:
+        """COG412 for what makes the function that is called another than the one that is written."""
+        written: list[tuple[Module, ast.ClassDef | Function]] = [(target.module, target.function)]
+        if target.owner is not None:
+            written.append(target.owner)
+            if self._project.is_written(target.method):
+                message = f"`{target.method}` may be replaced at run time, so its inputs cannot be read"
+                self._findings.defer("COG412", message, header(target.module, target.function))
+        for module, node in written:
+            for decorator in replacing_decorators(self._project, module, node):
+                message = f"`{module.text(decorator)}` may change the inputs of `{node.name}`: it does not use `wraps`"
+                self._findings.defer("COG412", message, module.span(decorator))
 
     def _inputs(self, target: Target, is_decorated: bool) -> tuple[InputField, ...]:
         function, module = target.function, target.module

@@ -7,6 +7,7 @@ and COG431. Forms understood: names and their aliases, `X[...]`, `X | Y`, text a
 from __future__ import annotations
 
 import ast
+import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
@@ -34,6 +35,7 @@ from .types import (
     Json,
     ListOf,
     LiteralOf,
+    ObjectField,
     ObjectOf,
     OptionalOf,
     Scalar,
@@ -75,9 +77,19 @@ _OUTPUT_SCALARS: dict[str, Scalar] = {
     "typing.TextIO": Scalar.FILE,
     "datetime.datetime": Scalar.STR,
     "datetime.date": Scalar.STR,
+    "os.PathLike": Scalar.PATH,
     "numpy.ndarray": Scalar.ANY,
     "torch.Tensor": Scalar.ANY,
 }
+# Outputs that the server turns into JSON as it finds them; their annotation says nothing about it.
+_OPAQUE = {
+    *(f"typing.{name}" for name in (
+        "Collection", "Container", "Deque", "DefaultDict", "OrderedDict", "Counter", "ChainMap", "KeysView",
+        "ValuesView", "ItemsView", "MutableSet", "Hashable", "Sized", "Reversible",
+    )),
+    "collections.deque", "collections.defaultdict", "collections.OrderedDict", "collections.Counter",
+    "collections.ChainMap",
+}  # fmt: skip
 _FILE_PATHS = {"pathlib.Path", "pathlib.PosixPath", "pathlib.PurePath", "pathlib.PurePosixPath"}
 _LISTS = {"builtins.list", "typing.List", "typing.Sequence", "typing.MutableSequence"}
 _DICTS = {"builtins.dict", "typing.Dict", "typing.Mapping", "typing.MutableMapping"}
@@ -145,6 +157,10 @@ class TypeReader:
                 return self.read(
                     underlying, replace(where, module=module, text_node=where.text_node or node, owner=None)
                 )
+            case Local(
+                module=module, name=name, binding=Assigned(value=ast.Call(args=[_, ast.Dict() as fields]) as call)
+            ) if self._project.resolve(call.func, module) == External("typing.TypedDict"):
+                return self._typed_dict(name, call, fields, replace(where, module=module))
             case Local(module=module, binding=Assigned(value=value)) if not isinstance(value, ast.Call):
                 return self._read_alias(value, replace(where, module=module, text_node=None, owner=None))
             case ClassMember(module=module, owner=owner, binding=Assigned(value=value)) if not isinstance(
@@ -157,6 +173,20 @@ class TypeReader:
                 return self._unresolved(node, where, None)
             case _:
                 return self._read_class(symbol, node, where)
+
+    def _typed_dict(self, name: str, call: ast.Call, written: ast.Dict, where: Where) -> Type:
+        """`TypedDict("Name", {"key": type})`, which is for keys that are no identifiers."""
+        is_total = not any(
+            keyword.arg == "total" and isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+            for keyword in call.keywords
+        )
+        fields = []
+        for key, value in zip(written.keys, written.values, strict=True):
+            if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+                return self._unresolved(call, where, None)
+            inside = Where(where.module, "field", f"the field `{key.value}`", where.depth + 1)
+            fields.append(ObjectField(name=key.value, type=self.read(value, inside), is_required=is_total))
+        return ObjectOf(name, tuple(fields))
 
     def _resolve(self, node: ast.expr, where: Where) -> Symbol | None:
         """What a name stands for: in the class around a method, in its module, or without having been imported."""
@@ -218,6 +248,9 @@ class TypeReader:
             return self._iterator(name, [], node, where)
         if where.place != "input" and name in _OUTPUT_SCALARS:
             return _OUTPUT_SCALARS[name]
+        if where.place != "input" and name in _OPAQUE:
+            self._limit(node, where, "has a type that says nothing about its JSON")
+            return Scalar.ANY
         if name.startswith(("builtins.", "typing.", "cog.")):
             return self._unsupported(node, where, "is not a type that models can use")
         return self._unresolved(node, where, name)
@@ -233,6 +266,9 @@ class TypeReader:
             return self._enum(module, owner, node, where)
         found = self._objects.read(module, owner, where, self.read)
         if isinstance(found, str):
+            scalar = self._scalar_base(module, owner)
+            if scalar is not None:
+                return scalar
             if found == "unresolved":
                 return self._unresolved(node, where, None)
             return self._unsupported(node, where, found)
@@ -243,6 +279,13 @@ class TypeReader:
         elif where.place == "field" and isinstance(found, ObjectOf):
             self._limit(node, where, "is an object within an object")
         return found
+
+    def _scalar_base(self, module: Module, owner: ast.ClassDef) -> Scalar | None:
+        """What the values of a class are that is derived from `str`, `int`, `Path` and the like."""
+        bases = self._project.external_bases(module, owner)
+        if not _FILE_PATHS.isdisjoint(bases):
+            return Scalar.PATH
+        return next((scalar for name, scalar in _SCALARS.items() if name in bases and name != "builtins.object"), None)
 
     def _enum(self, module: Module, owner: ast.ClassDef, node: ast.expr, where: Where) -> Type:
         if where.place == "input":
@@ -278,8 +321,8 @@ class TypeReader:
                 return self._iterator(name, arguments, node, where)
             case name if name in _WRAPPERS and arguments:
                 return self.read(arguments[0], where)
-            case name if name in _OUTPUT_SCALARS and where.place != "input":
-                return _OUTPUT_SCALARS[name]
+            case name if (name in _OUTPUT_SCALARS or name in _OPAQUE) and where.place != "input":
+                return self._read_external(name, node, where)
             case name if name.startswith(("builtins.", "typing.", "cog.")):
                 return self._unsupported(node, where, "is not a type that models can use")
             case name:
@@ -306,10 +349,15 @@ class TypeReader:
         return ListOf(types[0] if len(types) == 1 else UnionOf(tuple(types)) if types else Scalar.ANY)
 
     def _annotated(self, arguments: list[ast.expr], where: Where) -> Type:
-        inner = arguments[0]
-        metadata = [self._project.resolve(_callee(part), where.module) for part in arguments[1:]]
+        inner, *more = arguments
+        while isinstance(inner, ast.Subscript) and self._resolve(inner.value, where) == External("typing.Annotated"):
+            # Python makes one of two that stand in each other.
+            parts = inner.slice.elts if isinstance(inner.slice, ast.Tuple) else [inner.slice]
+            inner, more = parts[0], [*parts[1:], *more]
+        metadata = [self._project.resolve(_callee(part), where.module) for part in more]
         if External("cog.Opaque") in metadata:
-            is_list = isinstance(inner, ast.Subscript) and self._is_list(inner.value, where.module)
+            outer = inner.value if isinstance(inner, ast.Subscript) else inner
+            is_list = self._is_list(outer, where.module)
             return ListOf(DictOf(Scalar.ANY)) if is_list else DictOf(Scalar.ANY)
         if External("cog.Input") in metadata:
             message = f"{where.subject} has `Input(...)` inside `Annotated`, where it is ignored"
@@ -382,6 +430,8 @@ class TypeReader:
         return Scalar.UNKNOWN
 
     def _unresolved(self, node: ast.expr, where: Where, name: str | None) -> Type:
+        if where.place == "input" and name is not None and name.partition(".")[0] in sys.stdlib_module_names:
+            return self._unsupported(node, where, "is not a type that models can use")
         origin = f" (imported from `{name.rpartition('.')[0]}`)" if name and "." in name else ""
         message = f"cannot resolve the type of {where.subject}, `{self._text(node, where)}`{origin}"
         self._findings.defer("COG409", message, self._span(node, where))

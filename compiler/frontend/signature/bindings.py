@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-__all__ = ["Assigned", "Binding", "Defined", "Dynamic", "Function", "Imported", "index"]
+__all__ = ["MUTATORS", "Assigned", "Binding", "Defined", "Dynamic", "Function", "Imported", "index"]
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
-_MUTATORS = {"append", "extend", "insert", "update", "add", "pop", "remove", "clear", "setdefault", "sort", "reverse"}
+MUTATORS = {"append", "extend", "insert", "update", "add", "pop", "remove", "clear", "setdefault", "sort", "reverse"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class _Indexer:
                 for target in targets:
                     self._forget(target)
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method))):
-                if method in _MUTATORS:
+                if method in MUTATORS:
                     self.bindings[name] = Dynamic()
             case ast.If(test=test, body=body, orelse=orelse):
                 self.visit(body, is_alternative)

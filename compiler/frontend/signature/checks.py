@@ -140,7 +140,6 @@ def _check_default(field: InputField) -> Iterator[Problem]:
         return
     if not fits(default, _without_none(field.type)):
         yield "default", "COG419", f"the default {_shown(default)} of the input `{field.name}` does not have its type"
-        return
     allowed = allowed_values(field)
     if allowed and not any(_same(default, value) for value in allowed):
         listed = ", ".join(_shown(value) for value in allowed[:10])

@@ -31,6 +31,7 @@ from .operations import (
     NotConstant,
     Opaque,
     Thunk,
+    Unordered,
     apply_binary,
     call_method,
     opaque_parts,
@@ -110,8 +111,8 @@ class Folder:
             case ast.Tuple(elts=elements):
                 return tuple(_items(elements, fold))
             case ast.Set(elts=elements):
-                # A set has no order; the order of the source is the only stable one.
-                return list(dict.fromkeys(_items(elements, fold)))
+                # A set has no order of its own; what is made from it has that of the source, the only stable one.
+                return Unordered(dict.fromkeys(_items(elements, fold)))
             case ast.Dict(keys=keys, values=values):
                 return _mapping(keys, values, fold)
             case ast.UnaryOp(op=op, operand=operand):
@@ -159,7 +160,7 @@ class Folder:
                 return owner.value if node.attr == "value" else owner.name
             raise NotConstant(node, module, "is computed at run time")
         member = self._project.class_member(owner.module, owner.node, node.attr)
-        if member is None or not isinstance(member.binding, Assigned):
+        if member is None or not isinstance(member.binding, Assigned) or self._project.is_written(node.attr):
             raise NotConstant(node, module, "is computed at run time")
         value = self._fold(Thunk(member.binding.value, member.module, self._class_names(member)), depth + 1)
         return EnumMember(node.attr, plain(value)) if self.is_enum(owner.module, owner.node) else value
@@ -172,6 +173,8 @@ class Folder:
 
     def _symbol(self, symbol: Symbol | None, thunk: Thunk, depth: int) -> Any:
         match symbol:
+            case Local(name=name, binding=Assigned()) if self._project.is_written(name):
+                raise NotConstant(thunk.expression, thunk.module, "is changed by another module")
             case Local(module=module, name=name, binding=Assigned(value=value)):
                 key = (id(module), name)
                 if key in self._in_progress:
@@ -195,11 +198,14 @@ class Folder:
     def _members(self, owner: ClassValue, depth: int) -> list[EnumMember]:
         bindings = self._project.class_bindings(owner.node)
         names = [name for name, b in bindings.items() if isinstance(b, Assigned) and not name.startswith("_")]
-        found = []
+        found: list[EnumMember] = []
         for name in names:
             node = ast.copy_location(ast.Attribute(ast.Name("", ast.Load()), name, ast.Load()), owner.node)
-            found.append(self._attribute(owner, node, owner.module, depth + 1))
-        return [member for member in found if isinstance(member, EnumMember)]
+            member = self._attribute(owner, node, owner.module, depth + 1)
+            # A second name for a value is no member of its own.
+            if isinstance(member, EnumMember) and all(member.value != other.value for other in found):
+                found.append(member)
+        return found
 
     def _subscript(self, value: Any, key: ast.expr, fold: Callable[[ast.expr], Any], depth: int) -> Any:
         if isinstance(value, ClassValue) and self.is_enum(value.module, value.node):
@@ -230,7 +236,7 @@ class Folder:
                 for names in rows
             }
         items = [self._fold(Thunk(node.elt, thunk.module, names), depth + 1) for names in rows]
-        return list(dict.fromkeys(items)) if isinstance(node, ast.SetComp) else items
+        return Unordered(dict.fromkeys(items)) if isinstance(node, ast.SetComp) else items
 
     def _rows(
         self, generators: list[ast.comprehension], thunk: Thunk, depth: int
@@ -260,12 +266,29 @@ class Folder:
             if len(span) > MAX_ITEMS:
                 raise ValueError("the range is too long")
             return list(span)
+        if symbol == External("typing.get_args") and len(node.args) == 1 and not node.keywords:
+            return self._literal_values(Thunk(node.args[0], thunk.module, thunk.names))
         if isinstance(symbol, External) and symbol.name in CALLS:
             return self._call_known(symbol.name, node, fold, depth)
         if isinstance(node.func, ast.Attribute):
             owner = plain(fold(node.func.value))
             return call_method(owner, node.func.attr, [plain(v) for v in _items(node.args, fold)], node, thunk.module)
         raise NotConstant(node, thunk.module, "is computed at run time")
+
+    def _literal_values(self, thunk: Thunk) -> tuple[Any, ...]:
+        """The values of `Literal[...]`, for `get_args(SIZES)`."""
+        symbol = self._project.resolve(thunk.expression, thunk.module)
+        expression, module = thunk.expression, thunk.module
+        if isinstance(symbol, Local) and isinstance(symbol.binding, Assigned):
+            expression, module = symbol.binding.value, symbol.module
+        match expression:
+            case ast.Subscript(value=value, slice=inner) if self._project.resolve(value, module) == External(
+                "typing.Literal"
+            ):
+                parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+                return tuple(self._fold(Thunk(part, module), 1) for part in parts)
+            case _:
+                raise NotConstant(thunk.expression, thunk.module, "is computed at run time")
 
     def _call_known(self, name: str, node: ast.Call, fold: Callable[[ast.expr], Any], depth: int) -> Any:
         arguments = list(_items(node.args, fold))
@@ -282,7 +305,7 @@ class Folder:
             arguments = [plain(argument) for argument in arguments]
         value = CALLS[name](*arguments, **keywords)
         # Sets keep the order of the source, so that nothing depends on the hash seed.
-        return list(dict.fromkeys(arguments[0])) if isinstance(value, set | frozenset) and arguments else value
+        return Unordered(dict.fromkeys(arguments[0])) if isinstance(value, set | frozenset) and arguments else value
 
 
 def _items(elements: list[ast.expr], fold: Callable[[ast.expr], Any]) -> Iterator[Any]:

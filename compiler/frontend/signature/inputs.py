@@ -50,7 +50,10 @@ class Parameter:
 
 def parameters(function: Function, is_method: bool) -> list[Parameter]:
     """The parameters that a caller names, in order."""
-    arguments = function.args
+    return _parameters(function.args, is_method)
+
+
+def _parameters(arguments: ast.arguments, is_method: bool) -> list[Parameter]:
     positional = [*arguments.posonlyargs, *arguments.args]
     missing = len(positional) - len(arguments.defaults)
     defaults = [*[None] * missing, *arguments.defaults]
@@ -154,7 +157,7 @@ class InputReader:
 
     def _default(self, base: InputField, thunk: Thunk) -> Default:
         if isinstance(thunk.expression, ast.Constant) and thunk.expression.value is ...:
-            return Absent.MISSING
+            return None if isinstance(base.type, OptionalOf) else Absent.MISSING
         try:
             value = self._folder.fold(thunk)
         except NotConstant as problem:
@@ -214,17 +217,19 @@ class InputReader:
             symbol = self._types.assume(symbol, node.func, Where(value.module, "input", "the input"))
         if symbol == External("cog.Input"):
             return self._arguments(node, value)
+        if isinstance(symbol, Local) and isinstance(symbol.binding, Assigned):
+            written = symbol.binding.value
+            if isinstance(written, ast.Lambda):
+                names = _bound(written.args, symbol.module, node, value, is_method=False)
+                return None if names is None else self._input_call(Thunk(written.body, symbol.module, names), depth + 1)
         definition = self._project.definition(symbol) if symbol is not None else None
-        if definition is None:
+        if definition is None or isinstance(definition[1], ast.ClassDef):
             return None
         module, helper = definition
-        if isinstance(helper, ast.ClassDef):
-            return None
-        returned = helper.body[-1]
-        if not isinstance(returned, ast.Return) or returned.value is None or len(helper.body) > 2:
-            return None
-        names = _bound(helper, module, node, value, is_method=self._takes_self(helper, symbol, module))
-        return None if names is None else self._input_call(Thunk(returned.value, module, names), depth + 1)
+        assert not isinstance(helper, ast.ClassDef)
+        names = _bound(helper.args, module, node, value, is_method=self._takes_self(helper, symbol, module))
+        returned = _returned(helper, module, names) if names is not None else None
+        return None if returned is None else self._input_call(returned, depth + 1)
 
     def _takes_self(self, helper: Function, symbol: object, module: Module) -> bool:
         if not isinstance(symbol, ClassMember):
@@ -284,18 +289,45 @@ class InputReader:
             problems.append((f"`Input()` has no argument `{name}`{suggestion}", node))
 
 
+def _returned(helper: Function, module: Module, names: dict[str, Thunk | object]) -> Thunk | None:
+    """What a helper function returns that does nothing but name values on the way; `names` are those it has."""
+    *before, last = helper.body
+    for statement in before:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                names = {**names, name: Thunk(value, module, names)}
+            case ast.Expr(value=ast.Constant()):
+                pass
+            case _:
+                return None
+    return Thunk(last.value, module, names) if isinstance(last, ast.Return) and last.value is not None else None
+
+
 def _bound(
-    helper: Function, home: Module, call: ast.Call, value: Thunk, *, is_method: bool
+    arguments: ast.arguments, home: Module, call: ast.Call, value: Thunk, *, is_method: bool
 ) -> dict[str, Thunk | object] | None:
     """The local names of a helper function during a call; None where the call cannot be followed."""
     if any(isinstance(argument, ast.Starred) for argument in call.args):
         return None
-    if helper.args.vararg or helper.args.kwarg or any(keyword.arg is None for keyword in call.keywords):
+    if any(keyword.arg is None for keyword in call.keywords):
         return None
-    wanted = parameters(helper, is_method)
+    wanted = _parameters(arguments, is_method)
     names: dict[str, Thunk | object] = {p.node.arg: Thunk(p.default, home) for p in wanted if p.default is not None}
-    for parameter, argument in zip(wanted, call.args, strict=False):
-        names[parameter.node.arg] = Thunk(argument, value.module, value.names)
+    positional = [parameter.node.arg for parameter in wanted if parameter.node not in arguments.kwonlyargs]
+    for name, argument in zip(positional, call.args, strict=False):
+        names[name] = Thunk(argument, value.module, value.names)
+    known = {parameter.node.arg for parameter in wanted}
+    rest: list[ast.keyword] = []
     for keyword in call.keywords:
-        names[str(keyword.arg)] = Thunk(keyword.value, value.module, value.names)
+        if keyword.arg in known:
+            names[str(keyword.arg)] = Thunk(keyword.value, value.module, value.names)
+        else:
+            rest.append(keyword)
+    if arguments.vararg is not None:
+        items = ast.Tuple(call.args[len(positional) :], ast.Load())
+        names[arguments.vararg.arg] = Thunk(ast.copy_location(items, call), value.module, value.names)
+    if arguments.kwarg is not None:
+        keys: list[ast.expr | None] = [ast.copy_location(ast.Constant(keyword.arg), call) for keyword in rest]
+        mapping = ast.Dict(keys, [keyword.value for keyword in rest])
+        names[arguments.kwarg.arg] = Thunk(ast.copy_location(mapping, call), value.module, value.names)
     return names

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from typing import TypeAlias
 from ...source import Span
 from ..files import FileProblem, Files
 from .bindings import Assigned, Binding, Defined, Dynamic, Function, Imported, index
+from .effects import effects_of
 from .parsing import SourceProblem, parse
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 MAX_MODULES = 40
+MAX_ANCESTORS = 100
 MAX_HOPS = 20
 # Names looked up in one analysis; real models need a few hundred, classes that inherit in circles need any number.
 MAX_STEPS = 20_000
@@ -40,13 +43,18 @@ MAX_STEPS = 20_000
 
 @dataclass(slots=True, eq=False)
 class Module:
-    """One parsed file. `repaired_at` is the place of a parameter-order error that was worked around."""
+    """One parsed file.
+
+    `written` are the attributes that it sets on anything when it is imported. `repaired_at` is the place of a
+    parameter-order error that was worked around.
+    """
 
     path: str
     lines: list[str]
     tree: ast.Module
     bindings: dict[str, Binding]
     star_imports: list[Imported]
+    written: frozenset[str] = frozenset()
     repaired_at: Span | None = None
 
     def span(self, node: ast.AST) -> Span:
@@ -122,7 +130,9 @@ Symbol: TypeAlias = External | Local | ClassMember | LocalModule | Undefined
 def _module(path: str, content: bytes) -> Module:
     text, tree, repaired_at = parse(path, content)
     bindings, star_imports = index(tree.body)
-    return Module(path, text.split("\n"), tree, bindings, star_imports, repaired_at)
+    effects = effects_of(tree)
+    bindings |= {name: Dynamic() for name in effects.names if isinstance(bindings.get(name), Assigned)}
+    return Module(path, text.split("\n"), tree, bindings, star_imports, effects.attributes, repaired_at)
 
 
 # Modules whose names are read by what they are, never looked for among the project's files.
@@ -148,6 +158,7 @@ class Project:
         self._modules: dict[str, Module | None] = {}
         self._located: dict[tuple[str, str], str | None] = {}
         self._indexed: dict[ast.ClassDef, dict[str, Binding]] = {}
+        self._lines: dict[ast.ClassDef, list[tuple[Module, ast.ClassDef]]] = {}
         self._searching: set[tuple[str, str]] = set()
         self._steps_left = MAX_STEPS
 
@@ -314,18 +325,25 @@ class Project:
         return self._indexed[node]
 
     def ancestry(self, module: Module, node: ast.ClassDef, hops: int = 0) -> Iterator[tuple[Module, ast.ClassDef]]:
-        """The class and its bases within the project, depth first, each once."""
-        seen: set[int] = set()
-        pending = [(module, node)]
-        while pending and len(seen) < 100:
-            home, current = pending.pop(0)
-            if id(current) in seen:
-                continue
-            seen.add(id(current))
-            yield home, current
-            bases = (self.resolve(_unsubscripted(base), home, hops + 1) for base in current.bases)
-            local = (self.definition(base) for base in bases if base is not None)
-            pending[:0] = [(m, n) for m, n in filter(None, local) if isinstance(n, ast.ClassDef)]
+        """The class and its bases within the project, in the order in which Python looks names up."""
+        yield from self._linearized(module, node, hops, ())
+
+    def _linearized(
+        self, module: Module, node: ast.ClassDef, hops: int, below: tuple[ast.ClassDef, ...]
+    ) -> list[tuple[Module, ast.ClassDef]]:
+        if node not in self._lines:
+            if node in below or len(below) > MAX_ANCESTORS:
+                return [(module, node)]
+            bases = (self.resolve(_unsubscripted(base), module, hops + 1) for base in node.bases)
+            found = (self.definition(base) for base in bases if base is not None)
+            local = [(home, base) for home, base in filter(None, found) if isinstance(base, ast.ClassDef)]
+            lines = [self._linearized(home, base, hops, (*below, node)) for home, base in local]
+            self._lines[node] = [(module, node), *_merged([*lines, local])][:MAX_ANCESTORS]
+        return self._lines[node]
+
+    def is_written(self, name: str) -> bool:
+        """Whether one of the modules read so far sets an attribute of that name on something."""
+        return any(module is not None and name in module.written for module in self._modules.values())
 
     def external_bases(self, module: Module, node: ast.ClassDef) -> tuple[str, ...]:
         """The names of all bases outside the project; `?` for what cannot be told."""
@@ -357,6 +375,23 @@ class Project:
                 return self.definition(target, hops + 1) if target is not None else None
             case _:
                 return None
+
+
+def _merged(lines: list[list[tuple[Module, ast.ClassDef]]]) -> list[tuple[Module, ast.ClassDef]]:
+    """The C3 merge of Python's method resolution: a class comes before its bases, and bases in their order.
+
+    Source: https://docs.python.org/3/howto/mro.html. Where the orders contradict each other, which is an error in
+    Python, the first class that is left goes first.
+    """
+    pending = [list(line) for line in lines if line]
+    merged: list[tuple[Module, ast.ClassDef]] = []
+    while pending:
+        later = {id(node) for line in pending for _, node in line[1:]}
+        chosen = next((line[0] for line in pending if id(line[0][1]) not in later), pending[0][0])
+        merged.append(chosen)
+        pending = [[each for each in line if each[1] is not chosen[1]] for line in pending]
+        pending = [line for line in pending if line]
+    return merged
 
 
 def _unsubscripted(base: ast.expr) -> ast.expr:
@@ -392,4 +427,4 @@ TYPING_NAMES = frozenset({
     "Iterable", "Iterator", "List", "Literal", "Mapping", "NamedTuple", "NewType", "NotRequired", "Optional",
     "Required", "Sequence", "Set", "Text", "Tuple", "TypedDict", "Union",
 })  # fmt: skip
-_STAR_NAMES = {"cog": COG_NAMES | {"input", "streaming", "concurrent"}, "typing": TYPING_NAMES}
+_STAR_NAMES = {"cog": COG_NAMES | {"input", "streaming", "concurrent"}, "typing": frozenset(typing.__all__)}

@@ -18,7 +18,7 @@ from .modules import Module
 
 __all__ = [
     "BINARY", "CALLS", "COMPARE", "MAX_ITEMS", "NARROW_SPEC", "UNARY", "ClassValue", "EnumMember", "NotConstant",
-    "Opaque", "Thunk", "apply_binary", "call_method", "opaque_parts", "plain", "weight",
+    "Opaque", "Thunk", "Unordered", "apply_binary", "call_method", "opaque_parts", "plain", "weight",
 ]  # fmt: skip
 
 MAX_ITEMS = 10_000
@@ -59,6 +59,10 @@ class EnumMember:
 
     name: str
     value: Any
+
+
+class Unordered(list[Any]):
+    """The items of a set, in the order of the source."""
 
 
 def plain(value: Any) -> Any:

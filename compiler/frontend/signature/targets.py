@@ -195,7 +195,10 @@ def _function(project: Project, member: ClassMember) -> tuple[Module, Function] 
     match member.binding:
         case Defined(node=ast.FunctionDef() | ast.AsyncFunctionDef() as node):
             return member.module, node
-        case Assigned():
+        case Assigned(value=value):
+            beside = project.class_bindings(member.owner).get(value.id) if isinstance(value, ast.Name) else None
+            if isinstance(beside, Defined) and not isinstance(beside.node, ast.ClassDef):
+                return member.module, beside.node
             definition = project.definition(member)
             if definition is not None and not isinstance(definition[1], ast.ClassDef):
                 return definition[0], definition[1]

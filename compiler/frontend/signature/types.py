@@ -205,8 +205,9 @@ def freeze(value: object) -> Json:
             return value
         case float() if math.isfinite(value):
             return value
-        case list() | tuple() | set() | frozenset() | range():
-            items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+        case list() | tuple() | range():
+            # A subclass of list is a set that was folded: sorted, as the worker sorts sets.
+            items = value if type(value) in (list, tuple, range) else sorted(value, key=repr)
             return tuple(freeze(item) for item in items)
         case dict() if all(isinstance(key, str) for key in value):
             return JsonObject(tuple((key, freeze(item)) for key, item in value.items()))

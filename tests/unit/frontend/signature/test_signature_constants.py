@@ -75,7 +75,7 @@ OTHERS = {
         ("[str(n) for n in NUMBERS if n > 1]", ["3", "2"]),
         ("{k: v for k, v in zip_free} if False else [k for k, v in M.items()]", ["x", "y"]),
         ("{k: v + 1 for k, v in M.items()}", {"x": 2, "y": 3}),
-        ("{'b', 'a', 'b'}", ["b", "a"]),
+        ("{'b', 'a', 'b'}", ["a", "b"]),
         ("list(M.values())", [1, 2]),
         ("config.MODELS['y']", 2),
         ("M.get('z', 7)", 7),
