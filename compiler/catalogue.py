@@ -49,7 +49,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG131": Entry("python-end-of-life", "warning", "The Python version no longer gets security fixes."),
     "COG132": Entry("python-unknown", "warning", "The Python version is newer than the compatibility matrix."),
     "COG133": Entry("invalid-cuda", "error", "`build.cuda` or `build.cudnn` is not a supported version."),
-    "COG134": Entry("cuda-without-gpu", "warning", "`build.cuda` or `build.cudnn` has no effect without `gpu: true`."),
+    "COG134": Entry("cuda-without-gpu", "warning", "A key about GPUs has no effect without `gpu: true`."),
     "COG135": Entry("invalid-target", "error", "A target is not of the form `file.py:Name`."),
     "COG136": Entry("predict-and-run", "error", "Both `predict` and `run` name the prediction target."),
     "COG137": Entry(
@@ -73,6 +73,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG151": Entry("invalid-user", "error", "`build.user` is not a user name or id."),
     "COG152": Entry("system-package-form", "warning", "An item of `system_packages` is not one plain package name."),
     "COG153": Entry("here-document", "error", "A command of `build.run` starts a here-document in its only line."),
+    "COG154": Entry("invalid-driver", "error", "`build.driver` is not the version of an NVIDIA driver."),
     # COG20x: requirements
     "COG200": Entry(
         "requirements-not-found", "error", "A requirements or constraints file does not exist or cannot be read."
@@ -111,6 +112,27 @@ CATALOGUE: dict[str, Entry] = {
     "COG234": Entry(
         "cuda-image-refused", "warning", "Something looks for CUDA in the image, and the flags leave it out."
     ),
+    "COG235": Entry("no-wheel", "error", "The package has no wheel for the Python that is set, or for the platform."),
+    "COG236": Entry("no-gpu-build", "error", "A GPU is asked for, and the package has no GPU build for the platform."),
+    "COG237": Entry(
+        "lines-exclude-each-other", "error", "Lines ask for versions of a package that exclude each other."
+    ),
+    "COG238": Entry("libraries-pinned-apart", "error", "Two packages pin different releases of the same CUDA library."),
+    "COG239": Entry("build-and-index", "error", "A line names another build than the index beside it has."),
+    "COG240": Entry("numpy-ceiling", "warning", "A package was built for an older NumPy than its metadata says."),
+    "COG241": Entry(
+        "old-c-library", "warning", "The wheels of a package need a newer C library than the base image has."
+    ),
+    "COG242": Entry("no-code-for-gpu", "error", "No build of the package has code for a GPU of `gpu_model`."),
+    "COG243": Entry("gpu-code-not-measured", "warning", "Nobody looked which GPUs the chosen build has code for."),
+    "COG244": Entry("driver-too-old", "error", "The package's CUDA needs a newer driver than `driver` says."),
+    "COG245": Entry("unknown-gpu", "warning", "A name of `gpu_model` is not in the compatibility matrix."),
+    "COG246": Entry("unknown-index", "info", "Nothing is known about what a package index has."),
+    "COG247": Entry("doubtful-combination", "warning", "Packages probably do not fit, but that is not certain."),
+    "COG248": Entry(
+        "libraries-to-preload", "warning", "The model must load CUDA libraries before it uses the package."
+    ),
+    "COG249": Entry("held-back", "warning", "An older release is taken, because of the GPUs or the driver."),
     # COG26x: the lock
     "COG260": Entry("lock-not-found", "error", "`--locked` needs a lock, and there is none."),
     "COG261": Entry("invalid-lock", "error", "The lock cannot be read, or was written by a newer cogc."),

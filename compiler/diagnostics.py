@@ -50,7 +50,10 @@ class Fix:
 
 @record
 class Diagnostic:
-    """One finding. `message` is one phrase that stands alone; `hint` says what to do."""
+    """One finding. `message` is one phrase that stands alone; `hint` says what to do.
+
+    `ways` are ways out, each of which was seen to work; any one of them is enough.
+    """
 
     code: str
     severity: Severity
@@ -59,6 +62,7 @@ class Diagnostic:
     notes: tuple[Note, ...] = ()
     hint: str | None = None
     fix: Fix | None = None
+    ways: tuple[str, ...] = ()
 
 
 def report(
@@ -69,10 +73,19 @@ def report(
     notes: Iterable[Note] = (),
     hint: str | None = None,
     fix: Fix | None = None,
+    ways: Iterable[str] = (),
 ) -> Diagnostic:
     """Make a diagnostic with the severity that the catalogue gives to `code`."""
-    severity = Severity(CATALOGUE[code].severity)
-    return Diagnostic(code=code, severity=severity, message=message, span=span, notes=tuple(notes), hint=hint, fix=fix)
+    return Diagnostic(
+        code=code,
+        severity=Severity(CATALOGUE[code].severity),
+        message=message,
+        span=span,
+        notes=tuple(notes),
+        hint=hint,
+        fix=fix,
+        ways=tuple(ways),
+    )
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -63,6 +63,7 @@ def tiny_matrix(**tables: Any) -> Matrix:
                 }
             ]
         },
+        "cuda": {"drivers": [{"cuda": "12.0.0", "minimum": "525.60.13"}], "gpus": [], "architectures": []},
         "cuda-images": {"rows": []},
         "system-packages": {"rows": []},
         "rules": {"compiles_cuda": [], "commands_that_need_cuda": [], "system_packages_of_nvidia": []},

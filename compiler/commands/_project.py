@@ -126,6 +126,16 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--locked", action="store_true", help="build exactly what cog.lock says; an error when it is out of date"
     )
+    group.add_argument(
+        "--gpu-model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a GPU that the model must run on, such as A100 or sm_86; may be repeated (default: build.gpu_model)",
+    )
+    group.add_argument(
+        "--driver", metavar="VERSION", help="oldest NVIDIA driver to run with, such as 535 (default: build.driver)"
+    )
     group.add_argument("--strip", action="store_true", help=argparse.SUPPRESS)
     group.add_argument("--precompile", action="store_true", help=argparse.SUPPRESS)
 
@@ -133,7 +143,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
 def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, tuple[Diagnostic, ...]]:
     """The options of the build, or what is wrong with them. Error: COG503; warning: COG504."""
     from ..frontend.lower import BuildOptions
-    from ..frontend.values import check_image_name, check_user
+    from ..frontend.values import check_image_name, check_user, is_driver
 
     found: list[Diagnostic] = []
     use_cuda = "false" if arguments.use_cuda_base_image.lower() == "false" else "auto"
@@ -164,6 +174,8 @@ def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, t
         found.append(report("COG503", message))
     if arguments.user is not None and check_user(arguments.user, Span.of_file("")):
         found.append(report("COG503", f"--user {arguments.user}: write a name, an id or uid:gid"))
+    if arguments.driver is not None and not is_driver(arguments.driver):
+        found.append(report("COG503", f"--driver {arguments.driver}: write a version such as 535 or 535.104.05"))
     if has_errors(found):
         return None, tuple(found)
     options = BuildOptions(
@@ -179,6 +191,8 @@ def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, t
         strips=arguments.strip,
         precompiles=arguments.precompile,
         installs_tools=not arguments.no_tools,
+        gpu_models=tuple(name.strip() for text in arguments.gpu_model for name in text.split(",") if name.strip()),
+        driver=arguments.driver,
     )
     return options, tuple(found)
 

@@ -136,6 +136,8 @@ class BuildConfig:
     gpu: Located[bool] | None = None
     cuda: Located[str] | None = None
     cudnn: Located[str] | None = None
+    gpu_models: tuple[Located[str], ...] = ()
+    driver: Located[str] | None = None
     python_version: Located[str] | None = None
     python_requirements: Located[str] | None = None
     requirements: tuple[Requirement, ...] = ()

@@ -37,6 +37,7 @@ from ..ir.nodes import (
     User,
     UserAccount,
     Variable,
+    WantedGpu,
     WantedPython,
     WantedPythonPackages,
     WantedServerEnvironment,
@@ -80,6 +81,8 @@ class BuildOptions:
     strips: bool = False
     precompiles: bool = False
     installs_tools: bool = True
+    gpu_models: tuple[str, ...] = ()
+    driver: str | None = None
 
 
 @record
@@ -349,6 +352,8 @@ class _Lowering:
     def _request(self) -> Request:
         build, options = self._config.build, self._options
         located = {"gpu": build.gpu, "python_version": build.python_version, "cuda": build.cuda, "cudnn": build.cudnn}
+        if options.driver is None:
+            located["driver"] = build.driver
         return Request(
             is_gpu=bool(build.gpu and build.gpu.value),
             python_version=build.python_version.value if build.python_version else None,
@@ -364,8 +369,16 @@ class _Lowering:
             installer=options.installer,
             cuda_python=options.cuda_python,
             installs_tools=options.installs_tools,
+            gpu_models=self._gpu_models(),
+            driver=options.driver or (build.driver.value if build.driver else None),
             spans=tuple((name, value.span) for name, value in located.items() if value is not None),
         )
+
+    def _gpu_models(self) -> tuple[WantedGpu, ...]:
+        """Those of the command line, else those of the configuration."""
+        if self._options.gpu_models:
+            return tuple(WantedGpu(name=name) for name in self._options.gpu_models)
+        return tuple(WantedGpu(name=model.value, origin=model.span) for model in self._config.build.gpu_models)
 
     def _summary(self) -> ConfigSummary:
         config, build = self._config, self._config.build

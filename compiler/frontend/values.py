@@ -15,8 +15,10 @@ __all__ = [
     "check_repository",
     "check_user",
     "derived_image_name",
+    "is_driver",
     "parse_cuda",
     "parse_cudnn",
+    "parse_driver",
     "parse_environment_variable",
     "parse_python_version",
     "parse_system_package",
@@ -73,6 +75,19 @@ def parse_cudnn(text: str, span: Span) -> tuple[str | None, tuple[Diagnostic, ..
     if re.fullmatch(r"\d{1,3}(\.\d{1,4}){0,3}", text.strip()):
         return text.strip(), ()
     return None, (report("COG133", f'invalid build.cudnn "{text}": must be a version such as 8 or 9', span),)
+
+
+def parse_driver(text: str, span: Span) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    """A driver such as `535` or `535.104.05`. Error: COG154."""
+    if is_driver(text.strip()):
+        return text.strip(), ()
+    message = f'invalid build.driver "{text}": must be the version of an NVIDIA driver such as 535 or 535.104.05'
+    return None, (report("COG154", message, span),)
+
+
+def is_driver(text: str) -> bool:
+    """Whether a text has the form of a driver's version."""
+    return re.fullmatch(r"[0-9]{3}(\.[0-9]{1,4}){0,2}", text) is not None
 
 
 def parse_target(

@@ -18,6 +18,7 @@ _NAMES = {
     "cuda": "CUDA",
     "cudnn": "cuDNN",
     "cuda_from": "CUDA comes from",
+    "min_driver": "NVIDIA driver at least",
     "installer": "installer",
     "matrix": "matrix",
 }
@@ -38,8 +39,8 @@ def decision_changes(old: Resolution, new: Resolution) -> tuple[str, ...]:
 
 
 def _package_changes(old: Resolution, new: Resolution) -> Iterator[str]:
-    before = {name: _release(version, build) for name, version, build in old.packages}
-    after = {name: _release(version, build) for name, version, build in new.packages}
+    before = {name: _release(version, build) for name, version, build in (*old.packages, *old.brought_along)}
+    after = {name: _release(version, build) for name, version, build in (*new.packages, *new.brought_along)}
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             yield f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}"

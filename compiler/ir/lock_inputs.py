@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields
 
 from .credentials import without_credentials
 from .lock import LockedInputs
-from .nodes import Request, Resolution
+from .nodes import Request, Resolution, WantedGpu
 from .requirement import Requirement
 
 __all__ = ["index_options", "input_changes", "inputs_of", "spelled"]
@@ -34,6 +34,8 @@ def inputs_of(request: Request) -> LockedInputs:
 
 
 def _setting(value: object) -> str | bool:
+    if isinstance(value, tuple):  # of nodes with a name
+        value = sorted(item.name if isinstance(item, WantedGpu) else str(item) for item in value)
     return value if isinstance(value, (str, bool)) else json.dumps(value, ensure_ascii=False)
 
 

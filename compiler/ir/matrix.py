@@ -12,8 +12,13 @@ from ..record import record
 
 __all__ = [
     "BuildVariant",
+    "CudaFrom",
     "CudaImage",
+    "CudaRange",
+    "Evidence",
+    "Gpu",
     "Matrix",
+    "NumpyCeiling",
     "PythonRelease",
     "Release",
     "Rules",
@@ -25,19 +30,44 @@ CudaFrom = Literal["none", "wheel", "pip", "extra", "system", "torch", "source"]
 
 
 @record
+class Evidence:
+    """Where a row comes from. `date` is the ISO day on which it was measured or copied."""
+
+    kind: Literal["measured", "transcribed", "inferred"]
+    what: str
+    date: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.date}"
+
+
+@record
 class BuildVariant:
-    """One build of a release (`id` is `default`, `cpu`, `cu126`, and so on): who brings which CUDA libraries."""
+    """One build of a release (`id` is `default`, `cpu`, `cu126`, and so on): who brings which CUDA libraries.
+
+    `extra` are the extras that switch it on, `also` other spellings of them. `kernels` are the GPU architectures
+    compiled in (`sm_90`, `compute_80`), empty where nobody looked; `pins` are (name, specifier) pairs of the CUDA
+    packages that it demands. `src` names the evidence.
+    """
 
     id: str
     cuda: str | None
     cudnn: str | None
     cuda_from: CudaFrom
     extra: str | None
+    also: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
+    pins: tuple[tuple[str, str], ...] = ()
+    size_mib: int | None = None
+    src: str = ""
 
 
 @record
 class Release:
-    """One release of a package for one architecture. `companions` and `requires` are (name, specifier) pairs."""
+    """One release of a package for one architecture. `companions` and `requires` are (name, specifier) pairs.
+
+    `glibc` is the oldest glibc that its wheels run on, `released` an ISO date; None where that is not known.
+    """
 
     package: str
     version: Version
@@ -46,6 +76,9 @@ class Release:
     companions: tuple[tuple[str, str], ...]
     requires: tuple[tuple[str, str], ...]
     is_yanked: bool
+    glibc: str | None = None
+    released: str | None = None
+    src: str = ""
 
     @property
     def default(self) -> BuildVariant:
@@ -108,16 +141,51 @@ class SystemPackageRow:
 
 
 @record
+class Gpu:
+    """A GPU architecture: `sm` is `sm_90`, `capability` is 9.0 as numbers; `models` are names of products."""
+
+    sm: str
+    capability: tuple[int, int]
+    generation: str
+    models: tuple[str, ...]
+
+
+@record
+class CudaRange:
+    """The GPU architectures that a range of CUDA releases can compile for; `last` is None for an open end."""
+
+    first: tuple[int, int]
+    last: tuple[int, int] | None
+    oldest: tuple[int, int]
+    newest: tuple[int, int]
+
+
+@record
+class NumpyCeiling:
+    """Releases of a package that were built for an older NumPy than their metadata says."""
+
+    package: str
+    versions: str
+    numpy: str
+
+
+@record
 class Rules:
     """Facts that no package metadata states.
 
     `compiles_cuda` are pairs of a package and whether only its VCS form is compiled; `system_packages_of_nvidia`
-    are prefixes of apt packages that only nvidia/cuda images can install.
+    are prefixes of apt packages that only nvidia/cuda images can install. `glibc` are pairs of a distribution
+    release and its glibc; `has_source` are packages that can also be installed from source. `shared_files` are
+    groups of packages that write the same files.
     """
 
     compiles_cuda: tuple[tuple[str, bool], ...]
     system_packages_of_nvidia: tuple[str, ...]
     commands_that_need_cuda: tuple[str, ...]
+    numpy_ceilings: tuple[NumpyCeiling, ...] = ()
+    glibc: tuple[tuple[str, str], ...] = ()
+    has_source: tuple[str, ...] = ()
+    shared_files: tuple[tuple[str, ...], ...] = ()
 
 
 def cuda_tuple(version: str) -> tuple[int, int]:
@@ -139,18 +207,81 @@ class Matrix:
     def __init__(self, version: str, table: Callable[[str], Mapping[str, Any]]) -> None:
         self.version = version
         self._table = table
-        self._releases: dict[tuple[str, str], tuple[Release, ...]] = {}
+        self._rows: dict[tuple[str, str], dict[Version, Mapping[str, Any]]] = {}
+        self._releases: dict[tuple[str, str, Version], Release] = {}
+
+    def versions(self, package: str, architecture: str) -> tuple[Version, ...]:
+        """The versions of a package for an architecture, oldest first; empty for unknown packages."""
+        return tuple(self._rows_of(package, architecture))
+
+    def release(self, package: str, architecture: str, version: Version) -> Release | None:
+        """One release; None where there is no row of it. Rows are made when they are first asked for."""
+        key = package, architecture, version
+        if key not in self._releases:
+            row = self._rows_of(package, architecture).get(version)
+            if row is None:
+                return None
+            self._releases[key] = _release(package, row)
+        return self._releases[key]
 
     def releases(self, package: str, architecture: str) -> tuple[Release, ...]:
         """All releases of a package for an architecture, oldest first; empty for unknown packages."""
+        found = (self.release(package, architecture, version) for version in self._rows_of(package, architecture))
+        return tuple(release for release in found if release is not None)
+
+    def _rows_of(self, package: str, architecture: str) -> dict[Version, Mapping[str, Any]]:
         key = package, architecture
-        if key not in self._releases:
+        if key not in self._rows:
             try:
                 rows = self._table(package)["rows"]
             except KeyError:
                 rows = []
-            self._releases[key] = tuple(_release(package, row) for row in rows if row["arch"] == architecture)
-        return self._releases[key]
+            self._rows[key] = {Version(row["version"]): row for row in rows if row["arch"] == architecture}
+        return self._rows[key]
+
+    def evidence(self, table: str, src: str) -> Evidence | None:
+        """Where the rows of a table that cite `src` come from."""
+        try:
+            cited = self._table(table).get("sources", {}).get(src)
+        except KeyError:
+            return None
+        return Evidence(kind=cited["kind"], what=cited["what"], date=cited["date"]) if cited else None
+
+    @cached_property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """All GPU architectures, oldest first."""
+        return tuple(
+            Gpu(
+                sm=row["sm"],
+                capability=cuda_tuple(row["compute_capability"]),
+                generation=row["generation"],
+                models=tuple(row["models"]),
+            )
+            for row in self._table("cuda")["gpus"]
+        )
+
+    @cached_property
+    def cuda_ranges(self) -> tuple[CudaRange, ...]:
+        """Which architectures each CUDA release can compile for, oldest first."""
+        return tuple(
+            CudaRange(
+                first=cuda_tuple(row["cuda_from"]),
+                last=cuda_tuple(row["cuda_to"]) if row["cuda_to"] else None,
+                oldest=cuda_tuple(row["min"]),
+                newest=cuda_tuple(row["max"]),
+            )
+            for row in self._table("cuda")["architectures"]
+        )
+
+    def minimum_driver(self, cuda: str) -> str | None:
+        """The oldest driver that runs programs of that CUDA version; None where that is not known.
+
+        A driver runs every minor version of its major one, so the newest row that is not above `cuda` says it.
+        """
+        wanted = cuda_tuple(cuda)
+        rows = [row for row in self._table("cuda")["drivers"] if cuda_tuple(row["cuda"]) <= wanted]
+        same_major = [row for row in rows if cuda_tuple(row["cuda"])[0] == wanted[0]]
+        return same_major[-1]["minimum"] if same_major else None
 
     @cached_property
     def pythons(self) -> tuple[PythonRelease, ...]:
@@ -208,6 +339,13 @@ class Matrix:
             compiles_cuda=tuple((row["name"], row.get("from") == "vcs") for row in table["compiles_cuda"]),
             system_packages_of_nvidia=tuple(row["prefix"] for row in table["system_packages_of_nvidia"]),
             commands_that_need_cuda=tuple(row["text"] for row in table["commands_that_need_cuda"]),
+            numpy_ceilings=tuple(
+                NumpyCeiling(package=row["name"], versions=row["versions"], numpy=row["numpy"])
+                for row in table.get("numpy_ceilings", ())
+            ),
+            glibc=tuple((row["distribution"], row["glibc"]) for row in table.get("glibc", ())),
+            has_source=tuple(row["name"] for row in table.get("has_source", ())),
+            shared_files=tuple(tuple(row["packages"]) for row in table.get("shared_files", ())),
         )
 
 
@@ -223,12 +361,20 @@ def _release(package: str, row: Mapping[str, Any]) -> Release:
                 cudnn=build.get("cudnn"),
                 cuda_from=cast(CudaFrom, build["cuda_from"]),
                 extra=build.get("extra"),
+                also=tuple(build.get("also", ())),
+                kernels=tuple(build.get("kernels", ())),
+                pins=tuple(build.get("pins", {}).items()),
+                size_mib=build.get("size_mib"),
+                src=build.get("src", ""),
             )
             for build in row["builds"]
         ),
         companions=tuple(row.get("with", {}).items()),
         requires=tuple(row.get("requires", {}).items()),
         is_yanked=bool(row.get("yanked")),
+        glibc=row.get("glibc"),
+        released=row.get("released"),
+        src=row.get("src", ""),
     )
 
 

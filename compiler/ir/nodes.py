@@ -60,6 +60,7 @@ __all__ = [
     "User",
     "UserAccount",
     "Variable",
+    "WantedGpu",
     "WantedPython",
     "WantedPythonPackages",
     "WantedServerEnvironment",
@@ -358,11 +359,19 @@ class OpenStage(Node):
 
 
 @record
+class WantedGpu(Node):
+    """A GPU that the model must run on: the name of a product, or an architecture such as `sm_86`."""
+
+    name: str
+
+
+@record
 class Request(Node):
     """What the resolver is asked: everything in the configuration that bears on versions.
 
-    `python_version`, `cuda`, `cudnn` are as written, None when left open. `commands` are those of
-    `build.run`, whose text may give away what they need. `spans` are pairs of a field's name and where it stands.
+    `python_version`, `cuda`, `cudnn` are as written, None when left open. `gpu_models` are the GPUs that the model
+    must run on, `driver` the oldest driver there. `commands` are those of `build.run`, whose text may give away what
+    they need. `spans` are pairs of a field's name and where it stands.
     """
 
     is_gpu: bool = False
@@ -379,6 +388,8 @@ class Request(Node):
     installer: Literal["auto", "uv", "pip"] = "auto"
     cuda_python: Literal["uv", "apt", "image"] = "uv"
     installs_tools: bool = True
+    gpu_models: tuple[WantedGpu, ...] = ()
+    driver: str | None = None
     spans: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
 
 
@@ -500,7 +511,8 @@ class Resolution(Node):
     """What the resolver decided. `because` is about Python and the base image; nodes cite the same causes.
 
     `python` is `3.12` or `3.12.4`; `cuda_from` says who brings CUDA at run time: nobody, the Python
-    packages, or the base image. `packages` are (name, version, build) of the known packages.
+    packages, or the base image; `min_driver` is the oldest driver that runs it. `packages` are (name, version,
+    build) of the known packages that lines ask for, `brought_along` of those that these demand.
     `distribution` is the release of the base image, such as `bookworm` or `ubuntu22.04`. `system_packages` are
     the user's, under the names of that release; `tools` are packages that nobody asked for by name.
     """
@@ -513,7 +525,9 @@ class Resolution(Node):
     cuda: str | None = None
     cudnn: str | None = None
     cuda_from: Literal["none", "packages", "image"] = "none"
+    min_driver: str | None = None
     packages: tuple[tuple[str, str, str], ...] = ()
+    brought_along: tuple[tuple[str, str, str], ...] = ()
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     system_packages: tuple[str, ...] = ()

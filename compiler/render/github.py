@@ -11,6 +11,7 @@ from ..catalogue import CATALOGUE
 from ..diagnostics import Diagnostic, Severity
 from ..source import Span
 from ._visible import one_line, visible, visible_lines
+from ._ways import labelled_ways
 
 __all__ = ["render_github"]
 
@@ -47,6 +48,7 @@ def _message(diagnostic: Diagnostic) -> str:
         lines.append(f"note: {place}{one_line(note.message)}")
     if diagnostic.hint is not None:
         lines.append(f"hint: {one_line(diagnostic.hint)}")
+    lines += (f"{label}: {one_line(way)}" for label, way in labelled_ways(diagnostic.ways))
     return "\n".join(lines)
 
 

@@ -46,6 +46,7 @@ def _diagnostic(diagnostic: Diagnostic) -> Value:
         "notes": [_note(note) for note in diagnostic.notes],
         "hint": diagnostic.hint,
         "fix": _fix(diagnostic.fix) if diagnostic.fix else None,
+        "ways": list(diagnostic.ways),
     }
 
 

@@ -13,6 +13,7 @@ from ..catalogue import CATALOGUE
 from ..diagnostics import Diagnostic, Edit, Fix, Note
 from ..source import Span
 from ._document import Value, dump
+from ._ways import labelled_ways
 
 __all__ = ["render_sarif"]
 
@@ -46,6 +47,7 @@ def _result(diagnostic: Diagnostic, rule_index: int) -> Value:
     texts = [diagnostic.message, *(f"note: {note.message}" for note in diagnostic.notes if note.span is None)]
     if diagnostic.hint is not None:
         texts.append(f"hint: {diagnostic.hint}")
+    texts += [f"{label}: {way}" for label, way in labelled_ways(diagnostic.ways)]
     result: dict[str, Value] = {
         "ruleId": diagnostic.code,
         "ruleIndex": rule_index,

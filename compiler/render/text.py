@@ -13,6 +13,7 @@ from ..diagnostics import Diagnostic, Severity
 from ..source import Span
 from ._excerpt import Excerpt, excerpt
 from ._visible import one_line, visible_lines
+from ._ways import labelled_ways
 
 __all__ = ["render_text"]
 
@@ -58,15 +59,17 @@ def _block(diagnostic: Diagnostic, files: Files, width: int) -> Iterator[Line]:
         snippet = _snippet(diagnostic.span, files, width, margin, (diagnostic.severity, "^"))
         if snippet:
             yield from (bar, *snippet)
-            if diagnostic.notes or diagnostic.hint is not None:
+            if diagnostic.notes or diagnostic.hint is not None or diagnostic.ways:
                 yield bar
     for note in diagnostic.notes:
-        place = f" ({one_line(note.span.file)}:{note.span.line})" if note.span else ""
+        place = f" ({one_line(str(note.span))})" if note.span else ""
         yield from _remark("note", note.message + place, "strong", margin)
         if note.span and not _same_line(note.span, diagnostic.span):
             yield from _snippet(note.span, files, width, margin, ("frame", "-"))
     if diagnostic.hint is not None:
         yield from _remark("hint", diagnostic.hint, "hint", margin)
+    for label, way in labelled_ways(diagnostic.ways):
+        yield from _remark(f"{label:>6}" if label == "or" else label, way, "hint", margin)
 
 
 def _header(diagnostic: Diagnostic) -> Iterator[Line]:

@@ -5,7 +5,7 @@ Values that are wrong are left out of the result and reported; the caller stops 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar
 
 from ...diagnostics import Diagnostic, Note, report
@@ -19,6 +19,7 @@ from ..values import (
     check_user,
     parse_cuda,
     parse_cudnn,
+    parse_driver,
     parse_environment_variable,
     parse_python_version,
     parse_system_package,
@@ -154,6 +155,8 @@ class _Binder:
             gpu=is_gpu,
             cuda=self._version(build, "cuda", parse_cuda),
             cudnn=self._version(build, "cudnn", parse_cudnn),
+            gpu_models=tuple(self._gpu_models(build)),
+            driver=self._version(build, "driver", parse_driver),
             python_version=self._version(build, "python_version", parse_python_version),
             python_requirements=non_empty_text_of(build, "python_requirements"),
             requirements=self._keep(bind_requirements(build, self._file, self._files)),
@@ -162,7 +165,13 @@ class _Binder:
             user=self._user(build),
             dockerfile_template=self._template(build),
         )
-        for name, value in (("cuda", config.cuda), ("cudnn", config.cudnn)):
+        first_model = next(iter(config.gpu_models), None)
+        for name, value in (
+            ("cuda", config.cuda),
+            ("cudnn", config.cudnn),
+            ("gpu_model", first_model),
+            ("driver", config.driver),
+        ):
             if value is not None and not (is_gpu and is_gpu.value):
                 hint = "set `gpu: true`, or remove it"
                 message = f"`build.{name}` has no effect without `gpu: true`"
@@ -179,9 +188,15 @@ class _Binder:
         version = self._keep(parse(node.text, node.span))
         if version is None:
             return None
-        if key != "cudnn" and isinstance(node.value, float):
+        if key not in ("cudnn", "driver") and isinstance(node.value, float):
             self._found.append(unquoted_version(key, node.text, node.span))
         return Located(version, node.span)
+
+    def _gpu_models(self, build: MappingNode) -> Iterator[Located[str]]:
+        """One name, or a list of them."""
+        one = non_empty_text_of(build, "gpu_model")
+        names = [one] if one is not None else [name for name in texts_of(build, "gpu_model") if name.value.strip()]
+        yield from {name.value.strip().lower(): name for name in reversed(names)}.values()
 
     def _system_packages(self, build: MappingNode) -> tuple[Located[str], ...]:
         packages: dict[str, Located[str]] = {}  # each once, where it is first named

@@ -14,13 +14,15 @@ __all__ = ["attach_labels", "config_label"]
 
 
 def attach_labels(build: ResolvedBuild, version: str) -> ResolvedBuild:
-    """Labels `run.cog.*` as Cog's tools read them, and `run.cogc.matrix`."""
+    """Labels `run.cog.*` as Cog's tools read them, and `run.cogc.*`: the matrix, and the driver that CUDA needs."""
     labels = {
         "run.cog.config": config_label(build),
         "run.cog.has_init": "true",
         "run.cog.version": version,
         "run.cogc.matrix": build.resolution.matrix,
     }
+    if build.resolution.min_driver is not None:
+        labels["run.cogc.min_driver"] = build.resolution.min_driver
     why = Cause(kind="default", text="what Cog's tools read from an image")
     steps = [Label(labels=tuple(sorted(labels.items())), because=(why,))]
     if build.summary.openapi_schema is not None:

@@ -11,20 +11,22 @@ from packaging.version import Version
 
 from ...diagnostics import Diagnostic, Edit, Fix, report
 from ...record import record
-from ..matrix import BuildVariant
+from ..matrix import BuildVariant, Matrix
 from ..node import Cause
 from ..nodes import Request
-from .cuda import ChosenBuild
-from .packages import TORCH_FAMILY
+from .candidates import Candidate
+from .demands import TORCH_FAMILY, Demand
+from .indexes import TORCH_INDEX
 
-__all__ = ["TORCH_INDEX", "Lines", "rewrite_requirements"]
+__all__ = ["Lines", "rewrite_requirements"]
 
-# PyTorch's own index: one sub-index per build, as in https://pytorch.org/get-started/previous-versions/
-TORCH_INDEX = "https://download.pytorch.org/whl"
 _INDEX_OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "--no-index")
 # Options of a requirements file that uv takes on its command line, and pip inside the file.
 _UV_OPTIONS = {"--pre": ("--prerelease", "allow"), "--trusted-host": ("--allow-insecure-host",), "--prefer-binary": ()}
 _UV_FILE_OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "--no-index", "--no-binary", "--only-binary")
+
+
+_Known = tuple[Candidate, Demand]
 
 
 @record
@@ -39,16 +41,18 @@ class Lines:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def rewrite_requirements(request: Request, python: str, builds: Sequence[ChosenBuild]) -> Lines:
+def rewrite_requirements(
+    request: Request, python: str, chosen: Sequence[Candidate], matrix: Matrix, constraints: Sequence[str] = ()
+) -> Lines:
     """Options first (the user's order, then ours sorted), then the packages in the user's order.
 
-    Info: COG227; warning: COG211.
+    `constraints` are lines for the constraints file besides those of the user. Info: COG227; warning: COG211.
     """
     options: list[tuple[str, str]] = []
-    packages: list[tuple[str, ChosenBuild | None]] = []
+    packages: list[tuple[str, _Known | None]] = []
     found: list[Diagnostic] = []
     causes: list[Cause] = []
-    chosen = {id(c.package.requirement): c for c in builds}
+    by_line = {id(demand.requirement): (each, demand) for each in chosen for demand in each.demands}
     for requirement in request.requirements:
         if requirement.kind == "constraint":
             continue
@@ -60,24 +64,27 @@ def rewrite_requirements(request: Request, python: str, builds: Sequence[ChosenB
             # An index on a package's own line is not a replacement for the usual one: it comes in addition.
             options += [("--extra-index-url" if name == "--index-url" else name, value) for name, value in lifted]
         text = requirement.text
-        if (known := chosen.get(id(requirement))) is not None:
-            text, remark = _expand_minor_pin(known, text)
+        if (known := by_line.get(id(requirement))) is not None:
+            text, remark = _expand_minor_pin(*known, text, matrix, request.architecture)
             found += [remark] if remark else []
-            causes += _cause(known)
+            causes += _cause(*known)
         packages.append((text, known))
     found += _credentials(request)
-    ours = _torch_options(request, builds, options)
-    torch = next((c.build for c in builds if c.package.name == "torch"), None)
+    ours = _torch_options(request, chosen, options)
+    torch = next((each.build for each in chosen if each.package == "torch" and each.demands), None)
     names_builds = torch is not None and any(name == "--find-links" for name, _ in ours)
-    texts = [_with_suffix(c, text, torch) if c and torch and names_builds else text for text, c in packages]
+    texts = [
+        _with_suffix(*known, text, torch) if known and torch and names_builds else text for text, known in packages
+    ]
     installer, arguments = _installer(request, python, options)
     written = [*dict.fromkeys(options), *sorted(set(ours) - set(options))]
     if installer == "uv":
         written = [option for option in written if option[0] not in _UV_OPTIONS]
     lines = [" ".join((name, *([shlex.quote(value)] if value else []))) for name, value in written]
+    theirs = tuple(r.text for r in request.requirements if r.kind == "constraint")
     return Lines(
         requirements=(*lines, *texts) if texts else (),
-        constraints=tuple(r.text for r in request.requirements if r.kind == "constraint"),
+        constraints=(*theirs, *constraints) if texts else theirs,
         installer=installer,
         installer_options=arguments,
         causes=tuple(causes),
@@ -95,18 +102,21 @@ def _credentials(request: Request) -> Iterator[Diagnostic]:
             yield report("COG211", message, requirement.origin, hint=hint)
 
 
-def _expand_minor_pin(chosen: ChosenBuild, text: str) -> tuple[str, Diagnostic | None]:
-    package = chosen.package
-    if package.asked != "minor" or package.release is None:
+def _expand_minor_pin(
+    candidate: Candidate, demand: Demand, text: str, matrix: Matrix, architecture: str
+) -> tuple[str, Diagnostic | None]:
+    if demand.asked != "minor" or candidate.release is None:
         return text, None
-    written = package.requirement.specifier
-    version = f"=={package.release.version}"
+    written = demand.requirement.specifier
+    version = f"=={candidate.release.version}"
     if written == version:
         return text, None
-    new = _with_version(text, written, str(package.release.version))
-    span = package.requirement.origin
+    new = _with_version(text, written, str(candidate.release.version))
+    span = demand.requirement.origin
     fix = Fix(title=f"pin {new}", edits=(Edit(span=span, replacement=new),)) if span else None
-    message = f"`{text}` is read as {new}, the newest patch release"
+    admitted = [version for version in matrix.versions(candidate.package, architecture) if demand.admits(version)]
+    suits = "" if candidate.release.version == admitted[-1] else " that fits"
+    message = f"`{text}` is read as {new}, the newest patch release{suits}"
     return new, report("COG227", message, span, hint="write all three parts to say which one", fix=fix)
 
 
@@ -116,40 +126,37 @@ def _with_version(text: str, specifier: str, version: str) -> str:
     return re.sub(rf"(={{2,3}})\s*{old}(?![\w.+])", rf"\g<1>{version}", text, count=1)
 
 
-def _cause(chosen: ChosenBuild) -> list[Cause]:
-    package, build = chosen.package, chosen.build
-    if package.release is None or build is None or package.name not in TORCH_FAMILY:
+def _cause(candidate: Candidate, demand: Demand) -> list[Cause]:
+    release, build = candidate.release, candidate.build
+    if release is None or build is None or candidate.package not in TORCH_FAMILY:
         return []
-    version = package.release.version
-    if package.asked == "minor":
-        text = f"{package.name}{package.requirement.specifier} is {version}"
+    if demand.asked == "minor":
+        text = f"{candidate.package}{demand.requirement.specifier} is {release.version}"
         if build.id == "default":
             return [Cause(kind="matrix", text=text)]
     elif build.id == "default":
         return []
     else:
-        text = f"{package.name} {version}"
+        text = f"{candidate.package} {release.version}"
     return [Cause(kind="matrix", text=f"{text}, build {build.id}")]
 
 
 def _torch_options(
-    request: Request, builds: Sequence[ChosenBuild], theirs: Sequence[tuple[str, str]]
+    request: Request, chosen: Sequence[Candidate], theirs: Sequence[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     """The index that has the chosen build of torch; none when the user names an index of PyTorch."""
     if any(TORCH_INDEX in value for _, value in theirs):
         return []
-    torch = next((c for c in builds if c.package.name == "torch"), None)
-    if torch is not None:
-        if any(name in (*_INDEX_OPTIONS, "--hash") for name, _ in torch.package.requirement.options):
+    torch = next((each for each in chosen if each.package == "torch" and each.line is not None), None)
+    if torch is not None and torch.line is not None:
+        if torch.is_from_file or any(name in (*_INDEX_OPTIONS, "--hash") for name, _ in torch.line.requirement.options):
             return []  # an index of their own, or a file that only one index has
-        if not request.is_gpu and torch.package.asked in ("any", "range"):
+        if not request.is_gpu and torch.line.asked in ("any", "range"):
             return [("--extra-index-url", f"{TORCH_INDEX}/cpu/")]
-        if torch.build is None and torch.package.local is not None and torch.package.release is not None:
-            return [("--extra-index-url", f"{TORCH_INDEX}/{torch.package.local}/")]
-        if torch.build is None or torch.build.id == "default" or torch.package.release is None:
+        if torch.build is None or torch.build.id == "default" or torch.version is None:
             return []
-        return [_index(torch.package.release.version, torch.build.id)]
-    family = [c for c in builds if c.package.name in TORCH_FAMILY[1:]]
+        return [_index(torch.version, torch.build.id)]
+    family = [each for each in chosen if each.package in TORCH_FAMILY[1:] and each.demands]
     if family and not request.is_gpu:  # they bring torch along: the CPU build of it
         return [("--extra-index-url", f"{TORCH_INDEX}/cpu/")]
     return []
@@ -163,14 +170,13 @@ def _index(version: Version, tag: str) -> tuple[str, str]:
     return "--find-links", f"{TORCH_INDEX}/torch_stable.html"
 
 
-def _with_suffix(chosen: ChosenBuild, text: str, torch: BuildVariant) -> str:
+def _with_suffix(candidate: Candidate, demand: Demand, text: str, torch: BuildVariant) -> str:
     """Before torch 1.11 one page lists all builds, so the requirement must name the build."""
-    package = chosen.package
-    if package.name not in ("torch", "torchvision") or package.release is None or package.local is not None:
+    if candidate.package not in ("torch", "torchvision") or candidate.release is None or demand.build is not None:
         return text
-    if package.asked not in ("pin", "minor"):
+    if demand.asked not in ("pin", "minor"):
         return text
-    exact = str(package.release.version)
+    exact = str(candidate.release.version)
     return _with_version(text, f"=={exact}", f"{exact}+{torch.id}")
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from ...diagnostics import Diagnostic, has_errors, report
+from ...diagnostics import Diagnostic, Note, has_errors, report
 from ..matrix import Matrix
-from ..node import Cause
 from ..nodes import PythonSource, Request, Resolution
-from .cuda import BaseChoice, ChosenBuild, choose_base, choose_builds, slim_image
-from .packages import known_packages
-from .python import choose_python, minor_of
+from .base import BaseChoice, choose_base, slim_image
+from .candidates import Candidate
+from .conflict import Conflict, Part
+from .decide import Decision, decide
+from .explain import explain_conflicts, explain_doubts
+from .python import minor_of, python_causes, python_remarks
+from .remarks import additions, remarks
+from .remedies import remedies
 from .requirements import rewrite_requirements
 from .system import expected_tools, rename_system_packages
+from .targets import targets_of
 
 __all__ = ["resolve"]
 
@@ -20,29 +26,68 @@ __all__ = ["resolve"]
 def resolve(request: Request, matrix: Matrix) -> tuple[Resolution | None, tuple[Diagnostic, ...]]:
     """Decide everything that the request leaves open; None where that is impossible.
 
-    Pure: the same request and matrix give the same answer. What is unknown to the matrix is a warning and is
-    passed on; only contradictions are errors. Codes: COG131, COG132, COG206, COG220–COG233, COG302, COG303.
+    Pure: the same request and matrix give the same answer, and the order of lines makes no difference to what is
+    chosen. What is unknown to the matrix is a warning and is passed on; only what cannot work is an error.
+    Codes: COG131, COG132, COG206, COG220–COG249, COG302, COG303.
     """
-    packages, found = known_packages(request, matrix)
-    python, python_causes, remarks = choose_python(request, packages, matrix)
-    found += remarks
-    if python is None:
-        return None, found
-    if request.base_image is not None and request.python_version is None:
-        assumed = f"python {python} is assumed, which the base image should have"
-        python_causes = (Cause(kind="default", text=assumed),)
-    packages = tuple(package.narrowed(minor_of(python)) for package in packages)
-    builds, remarks = choose_builds(request, packages, matrix)
-    found += remarks
-    base = choose_base(request, python, builds, matrix)
+    _, found = targets_of(request, matrix)
+    decision = decide(request, matrix)
+    if decision is None:
+        return None, (*found, *explain_conflicts(request, matrix, _resolves(matrix)))
+    resolution, problems = _settled(decision, matrix)
+    if resolution is None:
+        problems = tuple(_with_ways(problem, request, matrix) for problem in problems)
+    return resolution, (*found, *problems)
+
+
+def _resolves(matrix: Matrix) -> _Resolver:
+    return _Resolver(matrix)
+
+
+class _Resolver:
+    """Resolves changed requests, to see whether a change is a way out."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._matrix = matrix
+
+    def __call__(self, request: Request, is_strict: bool) -> Resolution | None:
+        decision = decide(request, self._matrix)
+        if decision is None or decision.solution.was_cut_short:
+            return None
+        if is_strict and not decision.solution.is_sure:
+            return None
+        return _settled(decision, self._matrix)[0]
+
+
+def _with_ways(problem: Diagnostic, request: Request, matrix: Matrix) -> Diagnostic:
+    """The same, with ways out where a setting of the image is what is wrong."""
+    if problem.code not in ("COG222", "COG223"):
+        return problem
+    spans = dict(request.spans)
+    parts = [Part(kind="cuda", span=spans.get("cuda"))] if request.cuda else []
+    parts += [Part(kind="cudnn", span=spans.get("cudnn"))] if request.cudnn else []
+    conflict = Conflict(parts=tuple(parts), request=request, whole=request)
+    ways = tuple(remedy.text for remedy in remedies(conflict, matrix, _resolves(matrix)))
+    return replace(problem, ways=ways)
+
+
+def _settled(decision: Decision, matrix: Matrix) -> tuple[Resolution | None, tuple[Diagnostic, ...]]:
+    """What follows from the choice of Python and packages: the base image and the lines of the build."""
+    request, python = decision.problem.request, decision.python
+    chosen = decision.solution.candidates
+    causes = python_causes(request, python, chosen)
+    found = (*python_remarks(request, python, causes, matrix), *explain_doubts(decision), *remarks(decision))
+    base = choose_base(request, python, chosen, matrix)
     found += base.diagnostics
     if has_errors(found):
         return None, found
-    lines = rewrite_requirements(request, python, builds)
+    added = additions(decision)
+    lines = rewrite_requirements(request, python, chosen, matrix, added.constraints)
     names, renamed = rename_system_packages(request.system_packages, base.distribution, matrix)
     wanted_tools, tool_causes, missing = expected_tools(request)
     tools = tuple(tool for tool in wanted_tools if tool not in names)
-    found += (*lines.diagnostics, *renamed, *missing, *_base_remarks(request, base), *_tools_remark(request, tools))
+    found += (*added.diagnostics, *lines.diagnostics, *renamed, *missing)
+    found += (*_base_remarks(request, base), *_tools_remark(request, tools))
     source: PythonSource = request.cuda_python if base.cuda_from == "image" else "base"
     if source == "apt":
         found += _apt_has_python(request, python, base, matrix)
@@ -55,7 +100,9 @@ def resolve(request: Request, matrix: Matrix) -> tuple[Resolution | None, tuple[
         cuda=base.cuda,
         cudnn=base.cudnn,
         cuda_from=base.cuda_from,
-        packages=tuple(_chosen(builds)),
+        min_driver=base.min_driver,
+        packages=tuple(_versions(request, [candidate for candidate in chosen if candidate.demands])),
+        brought_along=tuple(_versions(request, [candidate for candidate in chosen if not candidate.demands])),
         requirements=lines.requirements,
         constraints=lines.constraints,
         system_packages=names,
@@ -63,18 +110,22 @@ def resolve(request: Request, matrix: Matrix) -> tuple[Resolution | None, tuple[
         installer=lines.installer,
         installer_options=lines.installer_options,
         python_source=source,
-        requirements_because=lines.causes,
+        requirements_because=(*lines.causes, *added.causes),
         tools_because=tool_causes,
-        because=(*python_causes, *base.causes),
+        because=(*causes, *base.causes),
     )
     return resolution, found
 
 
-def _chosen(builds: Sequence[ChosenBuild]) -> Iterator[tuple[str, str, str]]:
-    for chosen in builds:
-        package, build = chosen.package, chosen.build
-        if package.release is not None:
-            yield package.name, str(package.release.version), build.id if build else package.local or "unknown"
+def _versions(request: Request, chosen: Sequence[Candidate]) -> Iterator[tuple[str, str, str]]:
+    """(name, version, build) of what is known, in the order of the lines."""
+    positions = {id(line): position for position, line in enumerate(request.requirements)}
+    ordered = sorted(chosen, key=lambda c: positions[id(c.line.requirement)] if c.line else len(positions))
+    for candidate in ordered:
+        if candidate.version is not None and candidate.release is not None:
+            named = next((demand.build for demand in candidate.demands if demand.build), None)
+            build = candidate.build.id if candidate.build else named or "unknown"
+            yield candidate.package, str(candidate.version), build
 
 
 def _base_remarks(request: Request, base: BaseChoice) -> tuple[Diagnostic, ...]:
@@ -84,7 +135,10 @@ def _base_remarks(request: Request, base: BaseChoice) -> tuple[Diagnostic, ...]:
     why = "; ".join(cause.text for cause in base.causes)
     spans = dict(request.spans)
     hint = None if base.cuda_from == "image" else "--use-cuda-base-image=true takes an nvidia/cuda image instead"
-    return (report("COG228", f"the base image is {base.reference}: {why}", spans.get("gpu"), hint=hint),)
+    driver = f"the image needs an NVIDIA driver {base.min_driver} or later on the machine that it runs on"
+    notes = [Note(message=driver)] if base.min_driver else []
+    message = f"the base image is {base.reference}: {why}"
+    return (report("COG228", message, spans.get("gpu"), notes=notes, hint=hint),)
 
 
 def _tools_remark(request: Request, tools: tuple[str, ...]) -> tuple[Diagnostic, ...]:

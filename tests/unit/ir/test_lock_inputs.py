@@ -86,3 +86,8 @@ def test_hashes_of_a_line_count() -> None:
         for more in ("", f" --hash=sha256:{'a' * 64}")
     )
     assert input_changes(plain, hashed) == (f"six==1.16.0 → six==1.16.0 --hash=sha256:{'a' * 64}",)
+
+
+def test_gpus_and_the_driver_are_settings() -> None:
+    settings = dict(inputs_of(request("gpu: true, gpu_model: [V100, A100], driver: '535'")).settings)
+    assert settings == {"is_gpu": True, "gpu_models": '["A100", "V100"]', "driver": "535"}

@@ -27,6 +27,7 @@ def test_every_field_is_there() -> None:
                 "notes": [{"message": "n", "span": None}, {"message": "here", "span": place}],
                 "hint": "h",
                 "fix": {"title": "rename", "edits": [{"span": place, "replacement": "build"}]},
+                "ways": [],
             }
         ],
         "summary": {"errors": 1, "warnings": 0, "infos": 0},

@@ -61,10 +61,10 @@ def test_a_note_with_a_place_shows_its_line_unless_it_is_the_same() -> None:
           3 |   gpu: true
             |   ^^^^^^^^^
             |
-            = note: pinned here (requirements.txt:10)
+            = note: pinned here (requirements.txt:10:1)
          10 | torch==2.1.0
             | -----
-            = note: on the GPU (cog.yaml:3)
+            = note: on the GPU (cog.yaml:3:3)
 
         Found 1 error.
         """)

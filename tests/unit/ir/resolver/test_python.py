@@ -50,8 +50,10 @@ def test_end_of_life_is_judged_by_the_date_of_the_matrix() -> None:
     assert (codes(over), codes(alive)) == (["COG131"], [])
 
 
-def test_a_hint_names_a_python_that_works() -> None:
+def test_a_python_that_works_is_named() -> None:
     _, found = resolved("python_version: '3.13', python_packages: ['torch==2.1.0']")
+    assert found[0].ways[0] == 'python_version: "3.11"'
+    _, found = resolved("python_version: '3.13', python_packages: ['torch==2.1.0 --find-links=https://x']")
     assert found[0].hint == 'python_version: "3.11"'
 
 

@@ -97,7 +97,7 @@ class TestWhatIsWrittenIsKept:
             ("torch>=2.3", "2.15.0", "3.12", ["COG224"]),
             ("torch<2.4", "2.3.1", "3.12", ["COG224"]),
             ("torch!=2.15.0", "2.14.1", "3.12", ["COG224"]),
-            ("torch==2.1.*", "2.1.2", "3.12", ["COG224"]),
+            ("torch==2.4.*", "2.4.1", "3.12", ["COG224"]),
             ("Torch==2.3.0", "2.3.0", "3.12", []),
             ("torch[opt-einsum]==2.3.0", "2.3.0", "3.12", []),
             ("torch==2.3.1+cu118", "2.3.1", "3.12", []),
@@ -107,6 +107,7 @@ class TestWhatIsWrittenIsKept:
         resolution, found = resolved(f"gpu: true, python_packages: ['{line}']")
         assert resolution is not None
         assert resolution.packages[0][:2] == ("torch", version)
+        assert resolution.python == python
         assert codes(found) == expected
 
     def test_extras_say_who_brings_cuda(self) -> None:
@@ -120,9 +121,11 @@ class TestWhatIsWrittenIsKept:
         assert resolution.requirements == ("torch==99.0.0",)
         assert codes(found) == ["COG225"]
 
-    def test_a_python_without_wheel_is_a_warning(self) -> None:
+    def test_a_python_without_wheel_is_an_error_where_that_is_certain(self) -> None:
         _, found = resolved("python_version: '3.13', python_packages: ['torch==2.1.0']")
-        assert codes(found) == ["COG220"]
+        assert codes(found) == ["COG235"]
+        _, found = resolved("python_version: '3.13', python_packages: ['torch==2.1.0 --extra-index-url=https://x']")
+        assert codes(found) == ["COG220", "COG246"]
 
     def test_companions_that_do_not_fit_are_an_error(self) -> None:
         _, found = resolved("python_packages: ['torch==2.8.0', 'torchvision==0.22.0']")

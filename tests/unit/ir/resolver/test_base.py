@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cogc.ir.resolver.cuda import slim_image
+from cogc.ir.resolver.base import slim_image
 from tests.build_requests import MATRIX, codes, resolved, tiny_matrix
 
 
@@ -57,7 +57,10 @@ def test_a_full_cudnn_version_rules_images_out() -> None:
 def test_two_majors_are_a_conflict_with_a_note_for_each() -> None:
     _, found = resolved("gpu: true, python_packages: ['tensorflow==2.12.0', 'onnxruntime-gpu==1.20.0']")
     (conflict,) = (d for d in found if d.code == "COG222")
-    assert len(conflict.notes) == 2
+    assert [note.message for note in conflict.notes if note.span] == [
+        "tensorflow 2.12.0 looks for CUDA 11.8 in the image",
+        "onnxruntime-gpu 1.20.0 looks for CUDA 12.0 in the image",
+    ]
 
 
 def test_cuda_that_is_set_decides() -> None:
@@ -91,10 +94,17 @@ def test_torch_takes_the_best_build_for_the_cuda_that_is_set() -> None:
     assert resolution.cuda == "12.3"
 
 
-def test_arm64_without_a_gpu_build_is_a_warning_that_names_the_first_with_one() -> None:
+def test_arm64_without_a_gpu_build_is_an_error_that_names_the_first_with_one() -> None:
     _, found = resolved("gpu: true, python_packages: ['torch==2.10.0']", platform="linux/arm64")
-    (warning,) = (d for d in found if d.code == "COG230")
-    assert warning.hint == "torch==2.11.0 is the first with one"
+    (error,) = (d for d in found if d.code == "COG236")
+    assert error.ways[0] == "torch==2.11.0"
+
+
+def test_arm64_with_an_index_that_nobody_knows_is_a_warning() -> None:
+    line = "torch==2.10.0 --extra-index-url=https://wheels.example.com"
+    resolution, found = resolved(f"gpu: true, python_packages: ['{line}']", platform="linux/arm64")
+    assert resolution is not None
+    assert codes(found) == ["COG230", "COG246"]
 
 
 @pytest.mark.parametrize(
