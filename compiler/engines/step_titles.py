@@ -58,7 +58,7 @@ class StepTitles:
 
     def _title(self, step: BuildStep) -> str | None:
         if step.place is None:
-            return _internal(step)
+            return _internal(step) if self._shows_cached else None
         if step.stage == OUTPUT_STAGE:
             return None
         if step.text.startswith("FROM "):
