@@ -12,8 +12,8 @@ Server to worker, on the first socket:
 - `predict`: `id`, `number` (each prediction of a worker has a higher one than those before, its `id` may come again),
   `input` (object: declared inputs that were given or have defaults, already validated),
   `files` (optional list of `{"pointer": [key or index, ...], "path": str, "name": str, "url": str}`: where in `input`
-  a downloaded file goes), `context` (optional object of strings), `quiet` (optional; when true, `started` need not be
-  sent)
+  a downloaded file goes; an empty text stands there), `context` (optional object of strings), `quiet` (optional; when
+  true, `started` need not be sent)
 
 On the second socket, which is not ordered with the first:
 

@@ -15,7 +15,7 @@ import logging
 import os
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Set
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Set
 
 import msgspec
 
@@ -372,6 +372,8 @@ class Runner:
         }
         if files:
             message["files"] = files
+            for file in files:
+                message["input"] = _emptied(message["input"], file["pointer"])
         if request.context:
             message["context"] = request.context
         worker.send(message)
@@ -614,6 +616,15 @@ class Runner:
     def _on_health(self, message: Health) -> None:
         if self._health is not None and not self._health.done() and message.nonce == self._nonce:
             self._health.set_result(message)
+
+
+def _emptied(value: Any, pointer: Sequence[Any]) -> Any:
+    """A copy of `value` without the URL at `pointer`: the worker has the file, and a data URL may be large."""
+    if not pointer:
+        return ""
+    copy = value.copy()
+    copy[pointer[0]] = _emptied(value[pointer[0]], pointer[1:])
+    return copy
 
 
 def _touch(path: str) -> None:
