@@ -1,130 +1,14 @@
-"""Projects whose models really run: `cogc` in a process of its own, the local engine, no container and no network.
-
-The server's libraries are those of this environment. What is made is kept in a cache directory of the test session.
-"""
+"""A project for each test, and one cache directory for all of them."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-import textwrap
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-HERE = ".".join(map(str, sys.version_info[:2]))
-CONFIG = f'build:\n  python_version: "{HERE}"\npredict: "predict.py:Predictor"\n'
-MARK = "COGC_TEST_MARK"
-SECONDS = 120.0
-
-
-@dataclass
-class Done:
-    status: int
-    out: str
-    err: str
-
-
-class Project:
-    """A folder in which `cogc` runs. Every process that it starts carries a mark of this project."""
-
-    def __init__(self, root: Path, cache: Path) -> None:
-        self.root = root
-        self.mark = uuid.uuid4().hex
-        self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("COG_", "COGC_", "PYTHON"))
-        }
-        self.environment |= {
-            "XDG_CACHE_HOME": str(cache),
-            "COGC_SERVER_PYTHON": sys.executable,
-            "MARK_OF_TEST": self.mark,
-            "COVERAGE_PROCESS_START": "",
-        }
-        self.write("cog.yaml", CONFIG)
-
-    def write(self, name: str, content: str | bytes) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else textwrap.dedent(content).encode())
-        return path
-
-    def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-P", "-m", "cogc", *words]
-
-    def run(self, *words: str, stdin: str | None = None, **environment: str) -> Done:
-        """`cogc` to its end."""
-        done = subprocess.run(
-            self.command(*words),
-            cwd=self.root,
-            env={**self.environment, **environment},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
-        """`cogc`, left running; it leads a process group as it does in a terminal."""
-        return subprocess.Popen(
-            self.command(*words),
-            cwd=self.root,
-            env=self.environment,
-            stdin=options.pop("stdin", subprocess.DEVNULL),
-            stdout=options.pop("stdout", subprocess.PIPE),
-            stderr=options.pop("stderr", subprocess.PIPE),
-            text=True,
-            process_group=0,
-            **options,
-        )
-
-    def processes(self) -> list[str]:
-        """Command lines of everything that runs with the mark of this project."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                environment = (entry / "environ").read_bytes()
-                words = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if self.mark.encode() in environment and words:
-                found.append(words.replace(b"\0", b" ").decode("utf-8", "replace"))
-        return found
-
-    def nothing_runs(self) -> bool:
-        """Whether all processes are gone, or will be in a moment."""
-        return until(lambda: not self.processes(), 15)
-
-    def kill(self) -> None:
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if self.mark.encode() in (entry / "environ").read_bytes():
-                        os.kill(int(entry.name), signal.SIGKILL)
-                except OSError:
-                    continue
-
-
-def until(look: Callable[[], Any], seconds: float = 60) -> Any:
-    """What `look` gives once it gives something."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.02)
-    return look()
+from tests.local.harness import Project
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from cogc.catalogue import CATALOGUE
-from tests.local.conftest import HERE, Done, Project
+from tests.local.harness import HERE, Done, Project
 from tests.local.test_serve import MODEL, serving
 from tests.unit.test_diagnostic_pages import Part, section
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.conftest import CONFIG, HERE, Project
+from tests.local.harness import CONFIG, HERE, Project
 
 MODEL = """
     import sys

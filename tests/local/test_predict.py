@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.local.conftest import CONFIG, HERE, until
+from tests.local.harness import CONFIG, HERE, until
 
 HELLO = """
     from cog import BasePredictor, Input

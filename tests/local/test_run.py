@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from tests.local.conftest import CONFIG, HERE, until
+from tests.local.harness import CONFIG, HERE, until
 
 SHOW = "import json,os,sys; print(json.dumps([sys.argv[1:], os.getcwd(), sys.version_info[:2], sys.prefix]))"
 

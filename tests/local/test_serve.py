@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.local.conftest import HERE, Project, until
-from tests.runtime.server.conftest import free_port
+from tests.local.harness import HERE, Project, until
+from tests.runtime.server.harness import free_port
 
 MODEL = """
     import os

@@ -9,8 +9,8 @@ import urllib.request
 
 import pytest
 
-from tests.local.conftest import until
-from tests.runtime.server.conftest import free_port
+from tests.local.harness import until
+from tests.runtime.server.harness import free_port
 
 SLOW = """
     import os, time

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.local.conftest import HERE
+from tests.local.harness import HERE
 
 ROOT = Path(__file__).resolve().parents[2]
 
