@@ -163,9 +163,10 @@ def _unmeasured(candidate: Candidate, problem: Problem) -> Iterator[Diagnostic]:
     missing = [
         target for target in problem.targets if coverage(release.default, (target,), problem.matrix) is Coverage.NO
     ]
-    lacking = listed([str(target) for target in missing])
-    head = f"{candidate} has no code for {lacking}; its build {build.id} for CUDA {build.cuda} is taken instead"
-    if not missing:
+    if missing:
+        lacking = listed([str(target) for target in missing])
+        head = f"{candidate} has no code for {lacking}; its build {build.id} for CUDA {build.cuda} is taken instead"
+    else:  # the driver, or CUDA as it is set, decided for this build
         head = f"nobody has looked which GPUs build {build.id} of {candidate} has code for"
     notes = [
         *(Note(message=f"`gpu_model` names {t.wanted.name} here", span=t.wanted.origin) for t in problem.targets),

@@ -93,6 +93,11 @@ class TestDataThatLeadsToABrokenBuild:
         ((code, message),) = errors("torch==2.6.0", more=", gpu_model: RTX 5090")
         assert (code, message) == ("COG242", "torch 2.6.0 has no code for RTX 5090 (sm_120)")
 
+    def test_a_build_that_the_driver_decides_for_is_not_measured_either(self) -> None:
+        resolution, found = result("torch==2.1.1", more=", gpu_model: V100, driver: '470'")
+        assert resolution.packages[0] == ("torch", "2.1.1", "cu118")
+        assert "COG243" in found
+
     def test_cudnn_is_compared_in_full(self) -> None:
         resolution, found = result("tensorflow==2.18.0", more=", cuda: '12.5'")
         assert resolution.base_image.startswith("nvidia/cuda:12.5.1-"), "the user's own word"
