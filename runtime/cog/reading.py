@@ -166,7 +166,7 @@ class Reader:
         try:
             tree = ast.parse(text.strip(), mode="eval")
             if sys.version_info < (3, 10):
-                tree = ast.fix_missing_locations(_Older().visit(tree))
+                tree = ast.fix_missing_locations(_Older(self.names).visit(tree))
             return eval(compile(tree, "<annotation>", "eval"), {"_typing": typing}, self.names)
         except Exception as error:
             message = "cannot resolve the type of %s, %r: %s"
@@ -296,6 +296,9 @@ class _Older(ast.NodeTransformer):
     _GENERICS = {"list": "List", "dict": "Dict", "tuple": "Tuple", "set": "Set", "frozenset": "FrozenSet",
                  "type": "Type"}  # fmt: skip
 
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self._names = names
+
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         self.generic_visit(node)
         if not isinstance(node.op, ast.BitOr):
@@ -309,7 +312,22 @@ class _Older(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.value, ast.Name) and node.value.id in self._GENERICS:
             node.value = _typing(self._GENERICS[node.value.id])
+        else:
+            name = self._abstract_name(node.value)
+            node.value = _typing("AbstractSet" if name == "Set" else name) if name is not None else node.value
         return node
+
+    def _abstract_name(self, node: ast.expr) -> str | None:
+        """What a class of `collections.abc` is called there; in Python 3.8 these take no brackets."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        found = self._names.get(node.id) if isinstance(node, ast.Name) else None
+        for part in reversed(parts):
+            found = getattr(found, part, None)
+        is_abstract = isinstance(found, type) and found.__module__ == "collections.abc"
+        return found.__name__ if is_abstract else None
 
 
 def _ends_with_literal(node: ast.expr) -> bool:
