@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
-from ..diagnostics import report
 from . import Engine, EngineFailure, Reporter
 
 __all__ = ["ENGINES", "choose_engine"]
@@ -31,8 +29,6 @@ def choose_engine(name: str, reporter: Reporter, *, allows_local: bool = True) -
 
 
 def _connect(name: str, reporter: Reporter) -> Engine:
-    if find_spec(f"{__package__}.{name}") is None:
-        raise EngineFailure(report("COG601", f"this version of cogc has no {name} engine"))
     engine: Engine = import_module(f".{name}", __package__).connect(reporter)
     return engine
 
