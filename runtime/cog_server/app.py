@@ -100,6 +100,7 @@ class App:
         self._recent_bytes = 0
         self._has_train = trainings.is_configured
         self._token = ("Bearer " + settings.api_token).encode() if settings.api_token else None
+        self._turns = asyncio.Semaphore(settings.threads) if settings.threads is not None else None
         self._routes = self._make_routes()
 
     def remember(self, prediction: Prediction, kind: str) -> None:
@@ -143,7 +144,7 @@ class App:
 
     def offer_legacy(self) -> None:
         """Add the endpoints of 2021."""
-        self._routes["/predict"] = self._routes["/infer"] = {"POST": self._legacy_predict}
+        self._routes["/predict"] = self._routes["/infer"] = {"POST": self._in_turn(self._legacy_predict)}
         self._routes["/ping"] = {"GET": self._legacy_ping}
         self._routes["/type-signature"] = {"GET": self._legacy_signature}
 
@@ -264,10 +265,29 @@ class App:
     # Predictions and trainings
 
     def _post(self, kind: _Kind) -> Handler:
-        return lambda request: self._run(request, kind, None)
+        return self._in_turn(lambda request: self._run(request, kind, None))
 
     def _put(self, kind: _Kind) -> Handler:
-        return lambda request: self._run(request, kind, request.identity)
+        def run(request: Request) -> Any:
+            return self._run(request, kind, request.identity)
+
+        later = self._in_turn(run)
+        # To ask for what runs already takes no turn.
+        return lambda request: (run if self._active(kind, request.identity) is not None else later)(request)
+
+    def _in_turn(self, handler: Handler) -> Handler:
+        """The handler, of which no more than `--threads` run at a time: from the body of a request to its response."""
+        turns = self._turns
+        if turns is None:
+            return handler
+
+        async def run(request: Request) -> Any:
+            await turns.acquire()
+            request.on_end = turns.release
+            result = handler(request)
+            return await result if isawaitable(result) else result
+
+        return run
 
     def _poll(self, kind: _Kind) -> Handler:
         def poll(request: Request) -> Response:

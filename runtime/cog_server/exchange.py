@@ -44,8 +44,8 @@ class Request:
     """What a client asks for. `headers` has the first value of each, by its name in small letters.
 
     The connection fills `body` before the handler is called, and calls `on_disconnect` when the client leaves before
-    it has its response. The application fills `handler` and `identity` (the id in the path), and `extra`: headers of
-    the response, whatever that is.
+    it has its response, and `on_end` in any case. The application fills `handler` and `identity` (the id in the path),
+    and `extra`: headers of the response, whatever that is.
     """
 
     __slots__ = (
@@ -60,6 +60,7 @@ class Request:
         "keeps_alive",
         "method",
         "on_disconnect",
+        "on_end",
         "parts",
         "path",
         "send",
@@ -90,6 +91,7 @@ class Request:
         self.identity = ""
         self.extra: Headers = []
         self.on_disconnect: Optional[Callable[[], Any]] = None
+        self.on_end: Optional[Callable[[], Any]] = None
 
     def header(self, name: bytes) -> bytes:
         """The first value of a header, or nothing."""

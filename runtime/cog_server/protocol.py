@@ -130,6 +130,8 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         if request is not None and request.on_disconnect is not None:
             request.on_disconnect()
+        if request is not None and request.on_end is not None:
+            request.on_end()
         if self._task is not None:
             self._task.cancel()
 
@@ -355,6 +357,9 @@ class Connection(asyncio.Protocol):
     def _finish(self, request: Request, keeps: bool) -> None:
         request.is_answered = True
         request.on_disconnect = None
+        if request.on_end is not None:
+            request.on_end()
+            request.on_end = None
         if not keeps:
             self._close(lingers=not request.has_body)
         elif request.has_body:

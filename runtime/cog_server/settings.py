@@ -29,6 +29,7 @@ class Settings:
     port: int = 5000
     upload_url: Optional[str] = None
     awaits_explicit_shutdown: bool = False
+    threads: Optional[int] = None
     queue_length: int = 0
     max_concurrency: Optional[int] = None
     setup_timeout: Optional[float] = None
@@ -62,7 +63,9 @@ def _parser(version: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cog.server.http", description="Serve a model over HTTP.")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on; :: is IPv6 and IPv4")
     parser.add_argument("--port", type=int, help="port to listen on; default: $PORT, else 5000")
-    parser.add_argument("--threads", type=int, help="accepted for compatibility; requests need no threads here")
+    parser.add_argument(
+        "--threads", type=_positive, metavar="N", help="serve at most N predictions and trainings at a time; others wait"
+    )
     parser.add_argument("--upload-url", metavar="URL", help="where output files are PUT instead of data URLs")
     parser.add_argument(
         "--await-explicit-shutdown", default="", metavar="BOOL", help="ignore SIGTERM; end on /shutdown"
@@ -73,6 +76,12 @@ def _parser(version: str) -> argparse.ArgumentParser:
     parser.add_argument("--sdk", required=True, help=argparse.SUPPRESS)
     parser.add_argument("-v", "--version", action="version", version="cog.server.http " + version)
     return parser
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise argparse.ArgumentTypeError("%r is not a whole number of at least 1" % text)
+    return int(text)
 
 
 def number(environment: Mapping[str, str], name: str, default: float, least: float = 0) -> float:
@@ -118,6 +127,7 @@ def parse_settings(arguments: Sequence[str], environment: Mapping[str, str], ver
         port=options.port if options.port is not None else int(number(environment, "PORT", 5000)),
         upload_url=options.upload_url or None,
         awaits_explicit_shutdown=bool(options.await_explicit_shutdown),
+        threads=options.threads,
         queue_length=max(queue, 0),
     )
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
+
+import pytest
+
+from tests.runtime.server.harness import RUNTIME, SERVER_PYTHON
 
 STREAMING = """
 import time
@@ -142,6 +148,44 @@ def test_one_of_several_predictions_can_be_cancelled(serve):
     assert server.ask("POST", "/predictions/one/cancel").status == 200
     assert server.wait_status("one", "canceled")
     assert server.wait_status("two", "succeeded")
+
+
+def test_no_more_requests_than_threads_are_served_at_a_time(serve):
+    server = serve(ASYNC, "--threads=2", environment={"COG_MAX_CONCURRENCY": "8"})
+    body = json.dumps({"input": {"seconds": 30}}).encode()
+    head = b"PUT /predictions/t%d HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    clients = []
+    for number in range(4):
+        client = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        client.sendall(head % (number, len(body)) + body)
+        clients.append(client)
+        if number < 2:
+            server.wait_status(f"t{number}", "processing")
+    # Everything else is answered: health, states, the same id again, cancels.
+    assert [server.ask("GET", f"/predictions/t{number}").status for number in range(4)] == [200, 200, 404, 404]
+    assert server.ask("PUT", "/predictions/t0", {"input": {}}).status == 202
+    assert server.health()["status"] == "READY"
+    clients.pop(2).close()  # one that waits leaves
+    assert server.ask("POST", "/predictions/t0/cancel").status == 200
+    server.wait_status("t3", "processing")
+    clients.pop(1).close()  # and one that is served
+    server.wait_status("t1", "canceled")
+    assert server.predict()["output"] == "hello a"
+    assert server.ask("GET", "/predictions/t2").status == 404
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many"])
+def test_a_number_of_threads_must_be_one(text):
+    result = subprocess.run(
+        [sys.executable, "-m", "cog.server.http", "--threads", text],
+        env={"PYTHONPATH": str(RUNTIME), "COGC_SERVER_PYTHON": str(SERVER_PYTHON)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2
+    assert "--threads" in result.stderr
 
 
 def test_the_queue_goes_on_after_a_crash(serve):
