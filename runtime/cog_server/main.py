@@ -39,6 +39,9 @@ def main(arguments: Sequence[str]) -> NoReturn:
     if settings.target is None:
         name = "train" if settings.mode == "train" else "predict"
         leave(1, "there is no `%s` in cog.yaml, and COG_%s_TYPE_STUB is not set" % (name, name.upper()))
+    if settings.ready_file is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(settings.ready_file)  # of an earlier start in the same container
     try:
         listening = _bind(settings.host, settings.port)
     except OSError as error:

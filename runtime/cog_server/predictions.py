@@ -15,11 +15,11 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from .masking import masked, worth_masking
+
 __all__ = ["FileInput", "Observer", "Prediction", "PredictionRequest", "new_id", "now"]
 
 _encode = msgspec.json.Encoder().encode
-MASK = "**********"
-SHORTEST_MASKED = 4
 
 
 _second: Tuple[int, str] = (-1, "")
@@ -210,10 +210,7 @@ class Prediction:
 
     def masked(self, text: str) -> str:
         """`text` without the values of this prediction's secrets."""
-        for secret in self.request.secrets:
-            if len(secret) >= SHORTEST_MASKED and secret in text:
-                text = text.replace(secret, MASK)
-        return text
+        return masked(text, worth_masking(self.request.secrets)) if self.request.secrets else text
 
     def append_output(self, index: int, chunk: Raw) -> None:
         """One more item of an iterator."""

@@ -15,11 +15,12 @@ import logging
 import os
 import time
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import msgspec
 
 from .files import FileError, Files
+from .masking import Masker, masked, worth_masking
 from .messages import Done, Health, Loaded, LoadFailed, Log, Message, Metric, Output, Ready, SetupFailed, Started
 from .metrics import Metrics
 from .predictions import Prediction, now
@@ -122,6 +123,7 @@ class Runner:
         self._outboxes: Dict[str, _Outbox] = {}
         self._fetches: "Dict[str, asyncio.Task[None]]" = {}
         self._decoders: Dict[str, Any] = {}
+        self._maskers: Dict[Tuple[str, str], Masker] = {}
         self._number = 0
         self._crashes = 0
         self._was_ready = False
@@ -211,6 +213,7 @@ class Runner:
         was_canceled = any(prediction.is_cancel_requested for prediction in self._dispatched.values())
         for prediction in list(self._dispatched.values()):
             status = "canceled" if prediction.is_cancel_requested else "failed"
+            self._finish_logs(prediction)
             self._release(prediction)
             self._conclude(prediction, status, error=reason)
         if self._is_stopping:
@@ -465,21 +468,50 @@ class Runner:
             self.setup.logs.append(self._decoders[source].decode(data))
         elif len(self._dispatched) == 1:
             (prediction,) = self._dispatched.values()
-            text = prediction.masked(self._decoders[source].decode(data))
-            streams.write(source, text.encode("utf-8", "replace") if prediction.request.secrets else data)
+            text = self._decoders[source].decode(data)
+            if prediction.request.secrets:
+                self._log_masked(prediction, source, text)
+                return
+            streams.write(source, data)
             if text:
                 prediction.log(source, text)
         else:
+            # Nobody knows whose this is, so it must not show the secrets of any.
+            secrets = [secret for prediction in self._dispatched.values() for secret in prediction.request.secrets]
+            if secrets:
+                data = masked(data.decode("utf-8", "replace"), worth_masking(secrets)).encode("utf-8")
             streams.write(source, data)
+
+    def _log_masked(self, prediction: Prediction, source: str, text: str) -> None:
+        key = (prediction.id, source)
+        masker = self._maskers.get(key)
+        if masker is None:
+            masker = self._maskers[key] = Masker(prediction.request.secrets)
+        self._log(prediction, source, masker.piece(text))
+
+    def _log(self, prediction: Prediction, source: str, text: str) -> None:
+        if text:
+            self._services.streams.write(source, text.encode("utf-8", "replace"))
+            prediction.log(source, text)
+
+    def _finish_logs(self, prediction: Prediction) -> None:
+        """What was kept back because it might have been the beginning of a secret."""
+        if prediction.request.secrets:
+            for source in ("stdout", "stderr"):
+                masker = self._maskers.pop((prediction.id, source), None)
+                if masker is not None:
+                    self._log(prediction, source, masker.rest())
 
     def _on_log(self, message: Log) -> None:
         prediction = self._dispatched.get(message.id) if message.id is not None else None
-        text = message.data if prediction is None else prediction.masked(message.data)
-        self._services.streams.write(message.source, text.encode("utf-8", "replace"))
-        if prediction is not None:
-            prediction.log(message.source, text)
-        elif self.state == "starting":
-            self.setup.logs.append(text)
+        if prediction is not None and prediction.request.secrets:
+            self._log_masked(prediction, message.source, message.data)
+        elif prediction is not None:
+            self._log(prediction, message.source, message.data)
+        else:
+            self._services.streams.write(message.source, message.data.encode("utf-8", "replace"))
+            if self.state == "starting":
+                self.setup.logs.append(message.data)
 
     def _on_metric(self, message: Metric) -> None:
         prediction = self._dispatched.get(message.id)
@@ -505,6 +537,7 @@ class Runner:
             return
         if self._worker is not None:
             self._worker.drain()
+        self._finish_logs(prediction)
         self._crashes = 0
         prediction.seconds = message.seconds
         is_published = message.id not in self._outboxes and not message.files

@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from .predictions import MASK, FileInput, PredictionRequest, new_id
+from .masking import MASK
+from .predictions import FileInput, PredictionRequest, new_id
 
 __all__ = [
     "EVENTS",
@@ -31,6 +32,7 @@ logger = logging.getLogger("cog_server.validation")
 
 MAX_URL = 65536
 MAX_DEPTH = 200
+MAX_SCHEMA_DEPTH = 16
 EVENTS = ("start", "output", "logs", "completed")
 _ID = re.compile(r"[^\x00-\x1f\x7f/]{1,256}\Z")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,4000}\Z")
@@ -277,7 +279,7 @@ class _Compiler:
 
     def resolve(self, schema: Any, depth: int = 0) -> Dict[str, Any]:
         """The schema with `$ref` and a single `allOf` merged in."""
-        if not isinstance(schema, dict) or depth > 16:
+        if not isinstance(schema, dict) or depth > MAX_SCHEMA_DEPTH:
             return {}
         result = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
         parts = list(schema.get("allOf") or [])
@@ -297,7 +299,7 @@ class _Compiler:
         if isinstance(kind, list):
             schema = {**schema, "anyOf": [{**schema, "type": name} for name in kind]}
             schema.pop("type")
-        if depth > 16:
+        if depth > MAX_SCHEMA_DEPTH:
             return _check_any, True
         if isinstance(schema.get("anyOf"), list):
             parts = [self.resolve(part) for part in schema["anyOf"]]
@@ -449,9 +451,17 @@ def secret_inputs(document: Mapping[str, Any], component: str) -> FrozenSet[str]
     return frozenset(name for name, written in properties.items() if _holds_secret(compiler, written))
 
 
-def _holds_secret(compiler: _Compiler, written: Any) -> bool:
+def _holds_secret(compiler: _Compiler, written: Any, depth: int = 0) -> bool:
+    """Whether a value is a secret or has one somewhere in it; then all of it is masked."""
     resolved = compiler.resolve(written)
-    return _is_secret(resolved) or _is_secret(compiler.resolve(resolved.get("items")))
+    if _is_secret(resolved):
+        return True
+    properties = resolved.get("properties")
+    parts = [resolved.get("items"), resolved.get("additionalProperties"), *(resolved.get("anyOf") or ())]
+    parts += list(properties.values()) if isinstance(properties, dict) else []
+    return depth < MAX_SCHEMA_DEPTH and any(
+        _holds_secret(compiler, part, depth + 1) for part in parts if isinstance(part, dict)
+    )
 
 
 def compile_inputs(
