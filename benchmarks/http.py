@@ -1,38 +1,53 @@
-"""How fast is the server? The same model behind ours and behind cog's, in turns, on one machine.
+"""How fast is the server? The same models behind ours and behind cog's, in turns, on one machine.
 
-    python benchmarks/http.py --ours PYTHON [--sdk runtime] --peer PYTHON [--rounds N] [--only NAME]
+    python3 -m venv /tmp/ours && /tmp/ours/bin/pip install --require-hashes -r runtime/requirements/server-py311.txt
+    python3 -m venv /tmp/peer && /tmp/peer/bin/pip install cog==0.23.1
+    python benchmarks/http.py --ours /tmp/ours/bin/python --peer /tmp/peer/bin/python [--rounds 20] [--only NAME ...]
 
-`--ours` is an interpreter with the server's libraries; the model runs in it too. `--peer` is an interpreter of an
-environment where cog is installed (pip install cog==0.23.1). Prints a table of medians over rounds, and ratios.
+Both environments should have the same Python, built with optimisations, as that of the images is. The model runs in
+`--ours` too. Both servers of a measure are up at the same time and get short turns one after the other; the table has
+the medians of the turns, and the median of the ratios of neighbouring turns with its 10th and 90th percentile: what
+else the machine does meets both alike. A ratio is how many times better ours is. The whole takes about 10 minutes, with
+100,000 requests that must not be refused; names for `--only`: start, one, sixteen, refusals, events, lines, files.
+With `--first` (root) it is scheduled before what else the machine has to do, with breaks.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import json
 import os
-import selectors
+import select
 import signal
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 MODEL = """
 import os, sys, tempfile
 from typing import Iterator
+import cog
 from cog import BasePredictor, Input, Path
 
 class Echo(BasePredictor):
     def predict(self, s: str) -> str:
         return "hello " + s
 
+class AsyncEcho(BasePredictor):
+    async def predict(self, s: str) -> str:
+        return "hello " + s
+
 class Tokens(BasePredictor):
+    @cog.streaming
     def predict(self, n: int) -> Iterator[str]:
         for i in range(n):
             yield "token"
@@ -53,51 +68,70 @@ class MakeFile(BasePredictor):
         path.write_bytes(b"x" * n)
         return path
 """
-ASYNC_MODEL = """
-from cog import BasePredictor
+SLICE_SECONDS = 0.25
+READ_BYTES = 64 * 1024
+CLIENTS = 16
+TOKENS, LINES, MEGABYTES, REQUESTS = 10_000, 100_000, 10, 100_000
 
-class Echo(BasePredictor):
-    async def predict(self, s: str) -> str:
-        return "hello " + s
-"""
-STREAM_MODEL = """
-import cog
-from cog import BasePredictor
-from typing import Iterator
 
-class Tokens(BasePredictor):
-    @cog.streaming
-    def predict(self, n: int) -> Iterator[str]:
-        for i in range(n):
-            yield "token"
-"""
-MEGABYTES = 10
+@dataclass(frozen=True)
+class Measure:
+    """One row of the table. `target`: how many times better ours must be; `is_time`: less is better."""
+
+    name: str
+    unit: str
+    target: float | None = None
+    is_time: bool = False
+    digits: int = 0
+    ours: list[float] = field(default_factory=list)
+    peer: list[float] = field(default_factory=list)
+
+    def ratios(self) -> list[float]:
+        """How many times better ours was, turn by turn, sorted."""
+        pairs = zip(self.ours, self.peer, strict=True)
+        return sorted((b / a if self.is_time else a / b) if a and b else float("nan") for a, b in pairs)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """`sdk` is the path of our runtime, None for the peer."""
+
+    python: str
+    sdk: str | None
 
 
 class Connection:
-    """A keep-alive connection that reads answers with Content-Length or chunks."""
+    """A keep-alive connection that reads answers with a Content-Length."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def ask(self, request: bytes) -> tuple[int, bytes]:
+    def ask(self, request: bytes) -> tuple[bytes, bytes]:
         """Send one request; the status and body of its answer."""
         self.socket.sendall(request)
-        parts = [self.socket.recv(1 << 20)]
-        while b"\r\n\r\n" not in parts[-1]:
-            parts = [b"".join(parts) + self.socket.recv(1 << 20)]
-        head, _, body = parts[0].partition(b"\r\n\r\n")
-        length = next(
-            int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
-        )
-        chunks, size = [body], len(body)
-        while size < length:
+        answer = self.socket.recv(READ_BYTES)
+        while (missing := missing_bytes(answer)) > 0:
+            answer = answer + self.socket.recv(READ_BYTES) if missing == 1 else self._rest(answer, missing)
+        return answer[9:12], answer[answer.index(b"\r\n\r\n") + 4 :]
+
+    def _rest(self, answer: bytes, missing: int) -> bytes:
+        chunks = [answer]
+        while missing > 0:
             chunks.append(self.socket.recv(1 << 20))
-            if not chunks[-1]:
-                raise ConnectionError("closed early")
-            size += len(chunks[-1])
-        return int(head[9:12]), b"".join(chunks)
+            missing -= len(chunks[-1])
+        return b"".join(chunks)
+
+
+def missing_bytes(answer: bytes) -> int:
+    """How many bytes of an answer have still to come; 1 while that is not known."""
+    end = answer.find(b"\r\n\r\n")
+    if end < 0:
+        return 1
+    at = answer.find(b"content-length:", 0, end)
+    if at < 0:
+        at = answer.lower().index(b"content-length:", 0, end)
+    return int(answer[at + 15 : answer.index(b"\r", at)]) + end + 4 - len(answer)
 
 
 def post(document: object, headers: str = "") -> bytes:
@@ -106,32 +140,22 @@ def post(document: object, headers: str = "") -> bytes:
     return (head + headers + "\r\n").encode() + body
 
 
-@contextmanager
-def server(python: str, sdk: str | None, model: str, name: str, slots: int = 1) -> Iterator[tuple[int, float, int]]:
+HEALTH = b"GET /health-check HTTP/1.1\r\nHost: x\r\n\r\n"
+ECHO = post({"input": {"s": "x"}})
+
+
+@contextlib.contextmanager
+def server(contestant: Contestant, name: str, slots: int = 1) -> Iterator[tuple[int, float, int]]:
     """(port, seconds until READY, process id)."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        Path(folder, "predict.py").write_text(model)
-        Path(folder, "cog.yaml").write_text(
-            f'build:\n  python_version: "3.11"\nconcurrency:\n  max: {slots}\npredict: "predict.py:{name}"\n'
-        )
-        environment = {**os.environ, "PORT": str(port), "COG_LOG_LEVEL": "error", "RUST_LOG": "error"}
-        environment["COG_PREDICT_TYPE_STUB"] = f"predict.py:{name}"
-        environment.pop("PYTHONPATH", None)
-        # The peer starts its worker with the first `python` on PATH.
-        environment["PATH"] = os.path.dirname(python) + os.pathsep + environment.get("PATH", "")
-        if slots > 1:
-            environment["COG_MAX_CONCURRENCY"] = str(slots)
-        if sdk is not None:
-            environment |= {"PYTHONPATH": sdk, "COGC_SERVER_PYTHON": python}
+    with tempfile.TemporaryDirectory() as folder:
+        environment = prepare(Path(folder), contestant, name, slots)
         begun = time.perf_counter()
-        command = [python, "-m", "cog.server.http", "--host", "127.0.0.1"]
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [contestant.python, "-m", "cog.server.http", "--host", "127.0.0.1"],
+            cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
+        port = int(environment["PORT"])
         try:
             wait_ready(port)
             yield port, time.perf_counter() - begun, process.pid
@@ -141,197 +165,296 @@ def server(python: str, sdk: str | None, model: str, name: str, slots: int = 1) 
                 process.wait(15)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def prepare(folder: Path, contestant: Contestant, name: str, slots: int) -> dict[str, str]:
+    """A project in `folder`, as in an image with its schema; the environment of its server."""
+    (folder / "predict.py").write_text(MODEL)
+    (folder / "cog.yaml").write_text(
+        f'build:\n  python_version: "3.11"\nconcurrency:\n  max: {slots}\npredict: "predict.py:{name}"\n'
+    )
+    (folder / ".cog").mkdir()
+    (folder / ".cog" / "openapi_schema.json").write_bytes(schema(name))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("COG", "PYTHON"))}
+    environment = {**kept, "PORT": str(port), "COG_LOG_LEVEL": "error", "RUST_LOG": "error"}
+    environment["COG_PREDICT_TYPE_STUB"] = f"predict.py:{name}"
+    # The peer starts its worker with the first `python` on PATH.
+    environment["PATH"] = os.path.dirname(contestant.python) + os.pathsep + environment.get("PATH", "")
+    if slots > 1:
+        environment["COG_MAX_CONCURRENCY"] = str(slots)
+    if contestant.sdk is not None:
+        environment |= {"PYTHONPATH": contestant.sdk, "COGC_SERVER_PYTHON": contestant.python}
+    return environment
+
+
+def schema(name: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "predict.py").write_text(MODEL)
+        environment = {**os.environ, "PYTHONPATH": str(RUNTIME), "COG_PREDICT_TYPE_STUB": f"predict.py:{name}"}
+        command = [sys.executable, "-m", "cog.command.openapi_schema"]
+        return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True).stdout
 
 
 def wait_ready(port: int) -> None:
-    for _ in range(3000):
-        try:
-            _, body = Connection(port).ask(b"GET /health-check HTTP/1.1\r\nHost: x\r\n\r\n")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):
+            _, body = Connection(port).ask(HEALTH)
             if json.loads(body)["status"] == "READY":
                 return
-        except (OSError, IndexError, StopIteration):
-            pass
-        time.sleep(0.005)
+        time.sleep(0.002)
     raise TimeoutError("not READY")
 
 
-def sequential(port: int, seconds: float) -> dict[str, float]:
-    connection = Connection(port)
-    request = post({"input": {"s": "x"}})
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    found, todo = [], [pid]
+    while todo:
+        found.append(todo.pop())
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{found[-1]}/task").iterdir():
+                todo += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+# -- what a client does in one turn
+
+
+def sequential(connection: Connection, seconds: float) -> tuple[list[float], int]:
+    """(seconds of each answered request, refused ones)."""
     times, refused = [], 0
-    end = time.perf_counter() + seconds
-    while (begun := time.perf_counter()) < end:
-        status, _ = connection.ask(request)
-        if status == 200:
-            times.append(time.perf_counter() - begun)
+    clock = time.perf_counter
+    begun = clock()
+    end = begun + seconds
+    while begun < end:
+        status, _ = connection.ask(ECHO)
+        now = clock()
+        if status == b"200":
+            times.append(now - begun)
         else:
             refused += 1
-    times.sort()
-    return {
-        "one client, answered/s": len(times) / seconds,
-        "one client, p50 ms": 1000 * times[len(times) // 2],
-        "one client, p99 ms": 1000 * times[len(times) * 99 // 100],
-        "one client, refused %": 100 * refused / (refused + len(times)),
-    }
+        begun = now
+    return sorted(times), refused
 
 
-def is_complete(answer: bytearray) -> bool:
-    """Whether the whole body is there."""
-    end = answer.find(b"\r\n\r\n")
-    if end < 0:
-        return False
-    at = answer.lower().find(b"content-length:")
-    length = int(answer[at + 15 : answer.index(b"\r", at)])
-    return len(answer) >= end + 4 + length
-
-
-def parallel(port: int, seconds: float, request: bytes, clients: int = 16) -> tuple[float, float]:
-    """(answered per second, refused in percent), by one thread that watches all connections."""
-    selector = selectors.DefaultSelector()
-    for _ in range(clients):
-        connection = Connection(port).socket
+def parallel(connections: dict[int, socket.socket], request: bytes, seconds: float) -> tuple[float, int]:
+    """(answered per second, refused ones) of clients that each send the next request when they have an answer."""
+    poll = select.epoll()
+    for number, connection in connections.items():
+        poll.register(number, select.EPOLLIN)
         connection.sendall(request)
-        selector.register(connection, selectors.EVENT_READ, bytearray())
+    answers = dict.fromkeys(connections, b"")
     good = bad = 0
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for key, _ in selector.select(1):
-            buffer = key.data
-            buffer += key.fileobj.recv(65536)  # type: ignore[union-attr]
-            if not is_complete(buffer):
+    waiting = len(connections)
+    begun = time.perf_counter()
+    while waiting:
+        for number, _ in poll.poll():
+            answers[number] += connections[number].recv(65536)
+            if missing_bytes(answers[number]) > 0:
                 continue
-            if buffer[9:12] == b"200":
-                good += 1
+            good, bad = (good + 1, bad) if answers[number][9:12] == b"200" else (good, bad + 1)
+            answers[number] = b""
+            if time.perf_counter() - begun < seconds:
+                connections[number].sendall(request)
             else:
-                bad += 1
-            buffer.clear()
-            key.fileobj.sendall(request)  # type: ignore[union-attr]
-    for key in list(selector.get_map().values()):
-        key.fileobj.close()  # type: ignore[union-attr]
-    selector.close()
-    return good / seconds, 100 * bad / max(good + bad, 1)
+                waiting -= 1
+    poll.close()
+    return good / (time.perf_counter() - begun), bad
 
 
-def timed(port: int, request: bytes) -> float:
-    connection = Connection(port)
+def timed(connection: Connection, request: bytes) -> float:
     begun = time.perf_counter()
     status, body = connection.ask(request)
-    if status != 200 or json.loads(body)["status"] != "succeeded":
+    seconds = time.perf_counter() - begun
+    if status != b"200" or json.loads(body)["status"] != "succeeded":
         raise RuntimeError(body[:300])
-    return time.perf_counter() - begun
+    return seconds
 
 
-def stream(port: int, count: int) -> tuple[float, float]:
+def stream(connection: Connection) -> tuple[float, float]:
     """(tokens per second, milliseconds until the first) by server-sent events."""
-    connection = Connection(port).socket
     begun = time.perf_counter()
-    connection.sendall(post({"input": {"n": count}}, "Accept: text/event-stream\r\n"))
+    connection.socket.sendall(post({"input": {"n": TOKENS}}, "Accept: text/event-stream\r\n"))
     data, first = b"", 0.0
-    while b"completed" not in data[-4096 * 64 :]:
-        chunk = connection.recv(1 << 20)
+    while not data.endswith(b"\r\n0\r\n\r\n"):
+        chunk = connection.socket.recv(1 << 20)
         if not chunk:
             break
         data += chunk
-        if not first and b"event: output" in data:
-            first = time.perf_counter() - begun
+        first = first or (time.perf_counter() - begun if b"event: output" in data else 0.0)
     seconds = time.perf_counter() - begun
-    if data.count(b"event: output") != count:
-        return 0.0, 1000 * first
-    return count / seconds, 1000 * first
+    if data.count(b"event: output") != TOKENS or b"event: completed" not in data:
+        raise RuntimeError("the stream is not complete")
+    return TOKENS / seconds, 1000 * first
 
 
 def memory(pid: int) -> float:
     """Resident megabytes of a process and its descendants."""
-    total, todo = 0, [pid]
-    while todo:
-        current = todo.pop()
-        try:
-            pages = int(Path(f"/proc/{current}/statm").read_text().split()[1])
-            for task in Path(f"/proc/{current}/task").iterdir():
-                todo += [int(child) for child in (task / "children").read_text().split()]
-        except (OSError, IndexError):
-            continue
-        total += pages * 4096
-    return total / 1e6
+    pages = 0
+    for process in family(pid):
+        with contextlib.suppress(OSError, IndexError):
+            pages += int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure(python: str, sdk: str | None, only: str | None) -> dict[str, float]:
-    """All measures of one round, by name."""
-    result: dict[str, float] = {}
+# -- the measures: each fills its rows turn by turn
 
-    def part(name: str, run: Callable[[], None]) -> None:
-        if only is None or only == name:
-            try:
-                run()
-            except (OSError, RuntimeError, TimeoutError, StopIteration) as error:
-                print(f"  {name}: {error!r}"[:200])
 
-    def small() -> None:
-        with server(python, sdk, MODEL, "Echo") as (port, seconds, pid):
-            result["start to READY, s"] = seconds
-            time.sleep(0.3)
-            result["idle memory, MB"] = memory(pid)
-            sequential(port, 0.3)
-            result.update(sequential(port, 2.0))
-            rate, _ = parallel(port, 1.0, b"GET /health-check HTTP/1.1\r\nHost: x\r\n\r\n")
-            result["health check, 16 clients, requests/s"] = rate
+class Bench:
+    """All measures; `sides` are ours and the peer's, in that order."""
 
-    def slots() -> None:
-        with server(python, sdk, ASYNC_MODEL, "Echo", slots=16) as (port, _, _):
-            request = post({"input": {"s": "x"}})
-            parallel(port, 0.3, request)
-            rate, refused = parallel(port, 2.0, request)
-            result["16 slots, 16 clients, answered/s"] = rate
-            result["16 slots, 16 clients, refused %"] = refused
+    def __init__(self, ours: Contestant, peer: Contestant, rounds: int, is_first: bool) -> None:
+        self.sides = (ours, peer)
+        self.rounds = rounds
+        self.is_first = is_first
+        self.rows: list[Measure] = []
 
-    def files() -> None:
+    def row(self, name: str, unit: str, target: float | None = None, is_time: bool = False, digits: int = 0) -> Measure:
+        """A new row of the table."""
+        self.rows.append(Measure(name, unit, target, is_time, digits))
+        return self.rows[-1]
+
+    @contextlib.contextmanager
+    def servers(self, name: str, slots: int = 1) -> Iterator[list[int]]:
+        """The ports of both servers."""
+        with contextlib.ExitStack() as stack:
+            yield [stack.enter_context(server(side, name, slots))[0] for side in self.sides]
+
+    def turns(
+        self, count: int, ports: list[int], take: Callable[[Connection], tuple[float, ...]], *rows: Measure
+    ) -> None:
+        """Let both take `count` turns; `take` gives a value for each row."""
+        connections = [Connection(port) for port in ports]
+        for connection in connections:
+            take(connection)
+        for _ in range(count):
+            for connection, side in zip(connections, ("ours", "peer"), strict=True):
+                if self.is_first:
+                    time.sleep(SLICE_SECONDS)  # for the others on the machine
+                for row, value in zip(rows, take(connection), strict=True):
+                    getattr(row, side).append(value)
+
+    def start(self) -> None:
+        """From nothing to READY, and the memory when nothing happens."""
+        start = self.row("start to READY", "s", 1, is_time=True, digits=2)
+        idle = self.row("idle memory, all processes", "MB", 1, is_time=True, digits=1)
+        for _ in range(max(self.rounds // 3, 3)):
+            for contestant, side in zip(self.sides, ("ours", "peer"), strict=True):
+                with server(contestant, "Echo") as (_, seconds, pid):
+                    time.sleep(0.5)
+                    getattr(start, side).append(seconds)
+                    getattr(idle, side).append(memory(pid))
+
+    def one(self) -> None:
+        """One client that sends the next request when it has an answer."""
+        rate = self.row("one client, answered requests", "1/s", 3)
+        middle = self.row("one client, p50", "ms", 3, is_time=True, digits=3)
+        tail = self.row("one client, p99", "ms", is_time=True, digits=2)
+
+        def take(connection: Connection) -> tuple[float, ...]:
+            times, _ = sequential(connection, SLICE_SECONDS)
+            count = len(times)
+            return count / SLICE_SECONDS, 1000 * times[count // 2], 1000 * times[count * 99 // 100]
+
+        with self.servers("Echo") as ports:
+            self.turns(self.rounds, ports, take, rate, middle, tail)
+
+    def sixteen(self) -> None:
+        """As many clients as slots."""
+        rate = self.row(f"{CLIENTS} clients, {CLIENTS} async slots, answered requests", "1/s", 5)
+        health = self.row(f"{CLIENTS} clients, health checks", "1/s")
+
+        with self.servers("AsyncEcho", CLIENTS) as ports:
+            for row, request in ((rate, ECHO), (health, HEALTH)):
+
+                def take(connection: Connection, request: bytes = request) -> tuple[float]:
+                    port = connection.socket.getpeername()[1]
+                    clients = [Connection(port).socket for _ in range(CLIENTS)]
+                    answered, _ = parallel({one.fileno(): one for one in clients}, request, SLICE_SECONDS)
+                    for client in clients:
+                        client.close()
+                    return (answered,)
+
+                self.turns(self.rounds, ports, take, row)
+
+    def refusals(self) -> None:
+        """Not in turns: so many requests, one after the other, none of which may be refused."""
+        row = self.row(f"refused of {REQUESTS:,} requests of one client", "", is_time=True)
+        with self.servers("Echo") as ports:
+            for port, side, count in zip(ports, ("ours", "peer"), (REQUESTS, REQUESTS // 10), strict=True):
+                connection = Connection(port)
+                refused = sum(connection.ask(ECHO)[0] != b"200" for _ in range(count))
+                getattr(row, side).append(refused * REQUESTS / count)
+
+    def events(self) -> None:
+        """A stream of events."""
+        rate = self.row(f"{TOKENS:,} tokens by server-sent events", "1/s", 3)
+        first = self.row("first token", "ms", is_time=True, digits=1)
+        with self.servers("Tokens") as ports:
+            self.turns(max(self.rounds // 2, 3), ports, stream, rate, first)
+
+    def lines(self) -> None:
+        """A flood of log lines."""
+        row = self.row(f"{LINES:,} log lines", "s", 1, is_time=True, digits=2)
+        request = post({"input": {"n": LINES}})
+        with self.servers("Lines") as ports:
+            self.turns(max(self.rounds // 2, 3), ports, lambda one: (timed(one, request),), row)
+
+    def files(self) -> None:
+        """Files in inputs and outputs."""
         url = "data:application/octet-stream;base64," + base64.b64encode(os.urandom(MEGABYTES << 20)).decode()
-        with server(python, sdk, MODEL, "Size") as (port, _, _):
-            result["10 MB data URL in, s"] = min(timed(port, post({"input": {"file": url}})) for _ in range(3))
-        with server(python, sdk, MODEL, "MakeFile") as (port, _, _):
-            result["10 MB file out, s"] = min(timed(port, post({"input": {"n": MEGABYTES << 20}})) for _ in range(3))
-
-    def tokens() -> None:
-        with server(python, sdk, MODEL, "Tokens") as (port, _, _):
-            request = post({"input": {"n": 10000}})
-            result["10,000 tokens, plain, tokens/s"] = 10000 / min(timed(port, request) for _ in range(3))
-        with server(python, sdk, STREAM_MODEL, "Tokens") as (port, _, _):
-            runs = [stream(port, 10000) for _ in range(3)]
-            result["10,000 tokens, events, tokens/s"] = max(rate for rate, _ in runs)
-            result["10,000 tokens, events, first ms"] = min(first for _, first in runs)
-
-    def lines() -> None:
-        with server(python, sdk, MODEL, "Lines") as (port, _, _):
-            result["100,000 log lines, s"] = min(timed(port, post({"input": {"n": 100000}})) for _ in range(2))
-
-    for name, run in (("small", small), ("slots", slots), ("files", files), ("tokens", tokens), ("lines", lines)):
-        part(name, run)
-    return result
+        into = self.row(f"{MEGABYTES} MB in, as a data URL", "s", 1, is_time=True, digits=3)
+        out = self.row(f"{MEGABYTES} MB out, as a data URL", "s", 1, is_time=True, digits=3)
+        for row, name, value in ((into, "Size", {"file": url}), (out, "MakeFile", {"n": MEGABYTES << 20})):
+            request = post({"input": value})
+            with self.servers(name) as ports:
+                self.turns(self.rounds, ports, lambda one, request=request: (timed(one, request),), row)
 
 
-def main() -> None:
+NAMES = ("start", "one", "sixteen", "refusals", "events", "lines", "files")
+
+
+def table(rows: list[Measure]) -> str:
+    lines = ["| measure | | ours | peer | times better (10–90 %) | target |", "|---|---|--:|--:|--:|--:|"]
+    for row in rows:
+        ours, peer = (f"{statistics.median(values):,.{row.digits}f}" for values in (row.ours, row.peer))
+        ratios = row.ratios()
+        tenth = len(ratios) // 10
+        ratio = f"{statistics.median(ratios):.2f} ({ratios[tenth]:.2f}–{ratios[-1 - tenth]:.2f})"
+        goal = "" if row.target is None else f"{row.target:g}"
+        if row.target is not None and statistics.median(ratios) < row.target:
+            goal += " missed"
+        if not row.unit:  # a count that must be nothing
+            ratio, goal = "", "0" if sum(row.ours) == 0 else "0 missed"
+        lines.append(f"| {row.name} | {row.unit} | {ours} | {peer} | {ratio} | {goal} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ours", required=True)
-    parser.add_argument("--sdk", default=str(Path(__file__).resolve().parent.parent / "runtime"))
-    parser.add_argument("--peer")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only")
+    parser.add_argument("--ours", required=True, help="interpreter with the server's libraries")
+    parser.add_argument("--peer", required=True, help="interpreter of an environment with cog")
+    parser.add_argument("--sdk", default=str(RUNTIME), help="runtime/ of the version to measure")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--first", action="store_true", help="run before the machine's other processes; needs root")
     options = parser.parse_args()
-    ours: list[dict[str, float]] = []
-    peers: list[dict[str, float]] = []
-    for _ in range(options.rounds):
-        ours.append(measure(options.ours, options.sdk, options.only))
-        if options.peer:
-            peers.append(measure(options.peer, None, options.only))
-    print(f"| measure | ours | {'peer | ours / peer |' if peers else ''}\n|---|--:|{'--:|--:|' if peers else ''}")
-    for name in ours[0]:
-        mine = statistics.median(row[name] for row in ours if name in row)
-        line = f"| {name} | {mine:,.2f} |"
-        if peers and name in peers[0]:
-            theirs = statistics.median(row[name] for row in peers if name in row)
-            line += f" {theirs:,.2f} | {mine / theirs:.2f} |" if theirs else f" {theirs:,.2f} | |"
-        print(line)
+    if options.first:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # what is started inherits it
+    ours, peer = Contestant(options.ours, options.sdk), Contestant(options.peer, None)
+    bench = Bench(ours, peer, options.rounds, options.first)
+    for name in NAMES:
+        if name in options.only:
+            print(name, file=sys.stderr)
+            getattr(bench, name)()
+    result = table(bench.rows)
+    print(result)
+    return int("missed" in result)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
