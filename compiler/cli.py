@@ -26,6 +26,8 @@ COMMANDS = {
     "lock": "write cog.lock: every decision and every file of a build, by hash",
     "ir": "show the intermediate representation of a build",
     "explain": "explain a diagnostic code, or say why each line of the Dockerfile is there",
+    "why": "say why a version was chosen: of Python, CUDA, the base image or a package",
+    "why-not": "say what would come of another version",
     "schema": "print the OpenAPI schema of the model, compare two, or print a JSON Schema",
     "build": "build the image with Docker",
     "push": "build the image and push it to its registry",
@@ -146,7 +148,7 @@ def _run(words: list[str], flags: argparse.Namespace) -> int:
     name = words[0]
     if name not in COMMANDS:
         return _unknown_command(name)
-    command = import_module(f".commands.{name}", __package__)
+    command = import_module(f".commands.{name.replace('-', '_')}", __package__)
     parser = _Parser(
         prog=f"cogc {name}",
         description=command.__doc__,

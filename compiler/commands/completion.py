@@ -72,12 +72,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _commands() -> tuple[_Command, ...]:
     """Every command is a public module of this package, and the first sentence of its docstring is the summary."""
     modules = pkgutil.iter_modules([str(Path(__file__).parent)])
-    names = sorted(module.name for module in modules if not module.name.startswith("_"))
+    names = sorted(module.name.replace("_", "-") for module in modules if not module.name.startswith("_"))
     return tuple(_command(name) for name in names)
 
 
 def _command(name: str) -> _Command:
-    module = import_module(f".{name}", __package__)
+    module = import_module(f".{name.replace('-', '_')}", __package__)
     parser = argparse.ArgumentParser()
     module.add_arguments(parser)
     actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]

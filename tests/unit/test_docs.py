@@ -58,7 +58,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"cogc {name}", allow_abbrev=False, exit_on_error=False)
-    import_module(f"cogc.commands.{name}").add_arguments(parser)
+    import_module(f"cogc.commands.{name.replace('-', '_')}").add_arguments(parser)
     return parser
 
 
@@ -85,7 +85,7 @@ def test_commands_are_those_of_the_program(words: list[str]) -> None:
 
 
 def test_the_readme_lists_all_commands() -> None:
-    listed = re.findall(r"^\| `cogc (\w+)` \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    listed = re.findall(r"^\| `cogc ([\w-]+)` \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
 
 

@@ -142,7 +142,20 @@ def _explained(conflict: Conflict, matrix: Matrix, resolves: Resolves) -> Diagno
     else:
         words, code = words_for(clash, problem), _CODES[clash.kind]
     ways = tuple(_way(remedy, conflict, clash, problem) for remedy in found)
+    words = _with_every_side(words, conflict)
     return report(code, words.message, words.span, notes=words.notes, ways=ways)
+
+
+def _with_every_side(words: Words, conflict: Conflict) -> Words:
+    """The same, with the lines of the conflict that it does not name: they bring along what clashes."""
+    lines = [part.line for part in conflict.parts if part.line is not None and part.line.origin is not None]
+    span = words.span or next((line.origin for line in lines), None)
+    named = {span, *(note.span for note in words.notes)}
+    missing = [line for line in lines if line.origin not in named or (words.span is None and line.origin == span)]
+    notes = [
+        Note(message=f"`{line.text}` is asked for here, and brings it along", span=line.origin) for line in missing
+    ]
+    return Words(message=words.message, span=span, notes=(*notes, *words.notes))
 
 
 def _witness(conflict: Conflict, matrix: Matrix) -> tuple[Problem, Clash | None]:
