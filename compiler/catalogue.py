@@ -271,6 +271,10 @@ CATALOGUE: dict[str, Entry] = {
     "COG643": Entry("not-a-model", "error", "The image was not made from a cog.yaml."),
     "COG644": Entry("wrong-platform", "error", "There is no image for the platform."),
     "COG645": Entry("no-push-target", "error", "There is no name to push to."),
+    # COG65x: examples
+    "COG650": Entry("example-failed", "error", "The output of an example is not what cog.yaml expects."),
+    "COG651": Entry("invalid-example", "error", "An example of cog.yaml cannot be checked."),
+    "COG652": Entry("no-examples", "error", "There are no examples to test."),
     # COG70x: the local engine
     "COG700": Entry("other-python", "warning", "The machine does not have the Python that the model wants."),
     "COG701": Entry("not-done-here", "warning", "The local engine does not do everything that cog.yaml asks for."),

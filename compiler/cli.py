@@ -34,6 +34,7 @@ COMMANDS = {
     "login": "log in to a registry",
     "inspect": "show the labels, schema, sizes and versions of an image",
     "debug": "print the Dockerfile that build would use",
+    "test": "run the examples of cog.yaml and compare what comes out",
     "doctor": "look for problems in the project and on this machine",
     "init": "write a new project: cog.yaml, predict.py and more",
     "predict": "run a prediction",

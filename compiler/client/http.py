@@ -56,12 +56,14 @@ def new_identity() -> str:
 
 
 class ModelClient:
-    """One server. `token` is sent as a bearer token."""
+    """One server, at an http or https URL (ValueError: it is none). `token` is sent as a bearer token."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
+        self._is_encrypted = parts.scheme == "https"
         self._host = parts.hostname or "127.0.0.1"
-        self._port = parts.port or 80
+        self._port = parts.port or (443 if self._is_encrypted else 80)
+        self._base = parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def health(self) -> Health | None:
@@ -127,10 +129,11 @@ class ModelClient:
     def _request(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], seconds: float | None
     ) -> Iterator[http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds)
+        kind = http.client.HTTPSConnection if self._is_encrypted else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=seconds)
         try:
             content = {} if body is None else {"Content-Type": "application/json"}
-            connection.request(method, path, body, {**self._headers, **content, **headers})
+            connection.request(method, self._base + path, body, {**self._headers, **content, **headers})
             yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             what = str(error) or type(error).__name__

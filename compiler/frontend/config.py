@@ -17,6 +17,7 @@ __all__ = [
     "Concurrency",
     "Config",
     "EnvironmentVariable",
+    "Example",
     "Located",
     "ManagedWeight",
     "Mount",
@@ -148,6 +149,19 @@ class BuildConfig:
 
 
 @record
+class Example:
+    """One prediction and what is expected of it. `input` and `expected` are JSON: objects by name.
+
+    `expected` has some of `output`, `contains`, `matches`, `close_to`, `tolerance`, `media_type` and `error`.
+    """
+
+    name: str
+    input: str
+    expected: str
+    span: Span
+
+
+@record
 class Config:
     """A checked cog.yaml. `file` is its name as shown to the user, relative to the project root."""
 
@@ -160,6 +174,7 @@ class Config:
     environment: tuple[EnvironmentVariable, ...] = ()
     model: Located[str] | None = None
     weights: tuple[ManagedWeight, ...] = ()
+    examples: tuple[Example, ...] = ()
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -147,6 +147,30 @@ def test_prediction_on_an_image(engine: Engine, made: Project, project: MakeProj
     assert "Image debian:13 does not appear to be a Cog model" in other.stderr
 
 
+def test_examples_hold_on_the_project_and_on_an_image(engine: Engine, made: Project, project: MakeProject) -> None:
+    name = engine.name("running-examples")
+    made.cogc("build", "-t", name)
+    examples = """\
+examples:
+  - name: greets
+    input: {text: you}
+    output: hello you
+    media_type: text/plain
+  - name: reads
+    input: {image: "@data/in.txt"}
+    output: "@data/in.txt"
+"""
+    own = project("examples", CONFIG + examples, {"predict.py": PREDICT, "train.py": TRAIN, "data/in.txt": "a file"})
+    words = ("test", "--engine", "docker", "--progress", "plain")
+    assert own.cogc(*words, name).stdout.splitlines()[-1] == "2 examples passed"
+    own.write("cog.yaml", CONFIG + examples.replace("hello you", "goodbye you"))
+    done = own.cogc(*words, "-k", "greets", check=False)
+    engine.docker("image", "rm", "--force", "cog-examples-base")
+    assert done.returncode == 1
+    assert "greets: the output is a file of text/plain, 'hello you', not \"goodbye you\"" in done.stderr
+    assert _ours(engine, own) == set()
+
+
 def test_ctrl_c_cancels_the_prediction_and_removes_the_container(engine: Engine, made: Project) -> None:
     for name in ("started", "cancelled"):
         (made.root / name).unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from ..values import (
     unquoted_version,
 )
 from .commands import bind_commands
+from .examples import bind_examples
 from .reading import minor_of, non_empty_text_of, text_of, texts_of
 from .requirements import bind_requirements
 from .weights import bind_weights
@@ -72,6 +73,7 @@ class _Binder:
             environment=self._environment(root),
             model=self._model(root),
             weights=self._keep(bind_weights(root)),
+            examples=self._keep(bind_examples(root)),
         )
         if tests := root.get("tests"):
             self._found.append(report("COG127", "`tests` has no effect", tests.key_span))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import http.server
 import json
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -285,3 +289,29 @@ def test_no_document(prepared):
 def test_addresses_with_brackets():
     client = ModelClient("http://[::1]:5000")
     assert (client._host, client._port) == ("::1", 5000)
+
+
+def test_path_of_the_url_comes_before_those_of_the_server(prepared: Prepared) -> None:
+    prepared.answers["GET /models/a/health-check"] = answer(200, {"status": "READY"})
+    client = ModelClient(f"http://127.0.0.1:{prepared.server.server_address[1]}/models/a/", token="t0ken")
+    health = client.health()
+    assert health is not None
+    assert health.status == "READY"
+    assert prepared.asked[0][1]["authorization"] == "Bearer t0ken"
+
+
+def test_server_with_a_certificate(prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl here to make a certificate with")
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    made = [*words.split(), "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "certificate.pem"]
+    subprocess.run(["openssl", *made], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    prepared.server.socket = context.wrap_socket(prepared.server.socket, server_side=True)
+    prepared.answers["GET /openapi.json"] = answer(200, {"openapi": "3.0.2"})
+    client = ModelClient(f"https://localhost:{prepared.server.server_address[1]}")
+    with pytest.raises(Unreachable, match="certificate"):
+        client.document()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    assert client.document() == {"openapi": "3.0.2"}
