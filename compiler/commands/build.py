@@ -9,6 +9,7 @@ import argparse
 import json
 
 from ._building import Refused, add_image_arguments, build_project, document_of, tell
+from ._running import ending_signals
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
@@ -33,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Build, and give the exit code."""
     try:
-        built = build_project(arguments, arguments.tag, pushes=arguments.push)
+        with ending_signals():
+            built = build_project(arguments, arguments.tag, pushes=arguments.push)
     except Refused as refused:
         return refused.status
     if arguments.format == "json":

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ._building import Refused, add_image_arguments, build_project, document_of, tell
 from ._project import fail
+from ._running import ending_signals
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
@@ -35,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..engines.docker_push import push
 
     try:
-        built = build_project(arguments, arguments.image, needs_name=True)
+        with ending_signals():
+            built = build_project(arguments, arguments.image, needs_name=True)
     except Refused as refused:
         return refused.status
     shows = arguments.format == "text" and arguments.progress != "quiet"
@@ -44,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         tell(built)
         print(f"\nPushing to {name}...", file=sys.stderr)
     try:
-        digest = push(built.docker, name, shows=shows) or built.image.digest
+        with ending_signals():
+            digest = push(built.docker, name, shows=shows) or built.image.digest
     except EngineFailure as failure:
         before = built.found if arguments.format == "json" else ()
         return fail([*before, *failure.diagnostics], built.project, arguments.format)

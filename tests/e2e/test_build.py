@@ -279,12 +279,12 @@ def _read_all(leader: int, process: subprocess.Popen[bytes]) -> str:
     return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", raw.decode())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_build_leaves_nothing_that_breaks_the_next(
     engine: Engine, project: MakeProject, tmp_path: Path, number: signal.Signals
 ) -> None:
     own = project("slow", "predict: predict.py:Predictor\n", {"D": "FROM debian:13\nRUN echo begun && sleep 600\n"})
-    name = engine.name("slow")
+    name = engine.name(f"slow-{number.name.lower()}")
     words = [cogc_program(), "build", "--dockerfile", "D", "-t", name, "--progress", "plain"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(words, cwd=own.root, stderr=subprocess.PIPE, env=environment, text=True)
