@@ -145,6 +145,9 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "COG267": Entry("image-not-pinned", "warning", "No registry and no engine knows the digest of an image."),
     "COG268": Entry("package-built", "info", "A locked package is built while the image is: its files have no hash."),
+    # COG27x: size
+    "COG270": Entry("budget-exceeded", "error", "The image will be larger than its budget."),
+    "COG271": Entry("cuda-twice", "warning", "CUDA is in the base image and in packages as well."),
     # COG30x: project files and the image
     "COG300": Entry("target-file-missing", "error", "The file of a target does not exist or cannot be read."),
     "COG301": Entry(

@@ -31,6 +31,8 @@ from .source import SourceFile, Span
 
 if TYPE_CHECKING:
     from .backends.filters import DockerfileOptions
+    from .ir.lock import LockedPackage
+    from .ir.size import SizePart
 
 __all__ = [
     "Compilation",
@@ -68,7 +70,8 @@ class Source:
 class Compilation:
     """How far a compilation came, with all diagnostics in order. A stage after an error is None.
 
-    `is_staging_hidden` says that .dockerignore keeps the staging directory out of the build context.
+    `is_staging_hidden` says that .dockerignore keeps the staging directory out of the build context. `sizes` are the
+    parts of the image with their sizes, where they were asked for or there is a budget.
     """
 
     config: Config | None = None
@@ -77,6 +80,7 @@ class Compilation:
     diagnostics: tuple[Diagnostic, ...] = ()
     staged: tuple[tuple[str, bytes], ...] = ()
     is_staging_hidden: bool = False
+    sizes: tuple[SizePart, ...] = ()
 
     @property
     def has_errors(self) -> bool:
@@ -115,10 +119,11 @@ def read_config(source: Source) -> tuple[Config | None, tuple[Diagnostic, ...]]:
     return (None if has_errors(found) else config), found
 
 
-def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Compilation:
+def compile_project(source: Source, options: BuildOptions, matrix: Matrix, *, measures: bool = False) -> Compilation:
     """Everything but the writing: configuration, facts about the project, both levels of the IR.
 
-    With a lock the decisions are those of the lock. Errors of its own: COG261–COG264.
+    With a lock the decisions are those of the lock. Sizes are estimated when there is a budget, or with `measures`.
+    Errors of its own: COG261–COG264, COG270; warning: COG271.
     """
     config, found = read_config(source)
     if config is None:
@@ -147,16 +152,26 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
     build = lower(config, facts, options)
     if has_errors(found):
         return Compilation(config=config, build=build, diagnostics=in_order(found))
+    packages: tuple[LockedPackage, ...] | None = None
     if source.lock is None:
         resolved, problems = run(build, matrix, __version__)
     else:
         from .frontend.lock import weight_files
 
-        resolved, problems = _run_locked(source, build, matrix, weight_files(weights, entries, dockerignore))
+        of_weights = weight_files(weights, entries, dockerignore)
+        resolved, packages, problems = _run_locked(source, build, matrix, of_weights)
     found += problems
     staged = staged_files(resolved, runtime_files()) if resolved else ()
     found += _hidden_artifacts(build, dockerignore)
     is_hidden = any(dockerignore.excludes(f"{STAGING}/{path}") for path, _ in staged)
+    budget, span = _budget(config, options)
+    sizes: tuple[SizePart, ...] = ()
+    if resolved is not None and (budget is not None or measures):
+        from .frontend.project_size import check_budget, check_cuda, measure_project
+
+        sizes = measure_project(resolved, build.request, matrix, entries, dockerignore, staged, packages)
+        found += check_budget(sizes, budget, span) if budget is not None else ()
+        found += check_cuda(resolved, build.request, matrix, packages) if measures else ()
     return Compilation(
         config=config,
         build=build,
@@ -164,13 +179,22 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix) -> Co
         diagnostics=in_order(found),
         staged=staged,
         is_staging_hidden=is_hidden,
+        sizes=sizes,
     )
+
+
+def _budget(config: Config, options: BuildOptions) -> tuple[int | None, Span | None]:
+    """The bytes that the image may have, of the command line or else the configuration, and where that is written."""
+    written = config.build.budget
+    if options.budget is not None or written is None:
+        return options.budget, None
+    return written.value, written.span
 
 
 def _run_locked(
     source: Source, build: Build, matrix: Matrix, weights: tuple[FileEntry, ...]
-) -> tuple[ResolvedBuild | None, tuple[Diagnostic, ...]]:
-    """The build with the decisions and files of the lock, or how it differs from the project."""
+) -> tuple[ResolvedBuild | None, tuple[LockedPackage, ...] | None, tuple[Diagnostic, ...]]:
+    """The build with the decisions and files of the lock, and its packages; or how it differs from the project."""
     from .frontend.lock import check_files, read_lock
     from .ir.lock_drift import locked_decisions
     from .ir.pipeline import run_locked
@@ -179,13 +203,13 @@ def _run_locked(
     raw, name = source.lock
     lock, found = read_lock(raw, name)
     if lock is None:
-        return None, found
+        return None, None, found
     entry, found = locked_decisions(lock, build.request, matrix, name)
     if entry is not None:
         found += check_files(lock, entry, weights, source.files, name)
     if entry is None or has_errors(found):
-        return None, found
-    return run_locked(build, entry, __version__), found
+        return None, None, found
+    return run_locked(build, entry, __version__), entry.packages, found
 
 
 def files_of_weights(source: Source) -> tuple[FileEntry, ...]:

@@ -10,23 +10,13 @@ from ..engines.uv_resolver import PackageRequest, resolve_packages
 from ..frontend.pylock import TargetSystem
 from ..frontend.requirement_options import option_text, parse_options, split_options
 from ..ir.lock import LockedPackage
+from ..ir.matrix import Matrix
 from ..ir.nodes import Request, Resolution
 
 __all__ = ["locked_packages"]
 
 # What a requirements file may say to uv; other options of pip are about how packages are built and installed.
 _FILE_OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "--no-index", "--no-binary", "--only-binary")
-# glibc 2.x of distributions: https://distrowatch.com and the distributions' own package lists.
-_GLIBC_MINORS = {
-    "buster": 28,
-    "bullseye": 31,
-    "bookworm": 36,
-    "trixie": 41,
-    "ubuntu18.04": 27,
-    "ubuntu20.04": 31,
-    "ubuntu22.04": 35,
-    "ubuntu24.04": 39,
-}
 _UNKNOWN_GLIBC_MINOR = 28  # a base image of the user's own: what every distribution with support has
 
 
@@ -35,6 +25,7 @@ def locked_packages(
     resolution: Resolution,
     root: Path,
     reporter: Reporter,
+    matrix: Matrix,
     *,
     kept: Sequence[tuple[str, str]] = (),
     upgrades: Collection[str] = (),
@@ -48,7 +39,7 @@ def locked_packages(
     target = TargetSystem(
         python=resolution.python,
         architecture=request.architecture,
-        glibc_minor=_GLIBC_MINORS.get(resolution.distribution or "", _UNKNOWN_GLIBC_MINOR),
+        glibc_minor=_glibc_minor(resolution.distribution, matrix),
     )
     return resolve_packages(
         PackageRequest(
@@ -65,6 +56,12 @@ def locked_packages(
         ),
         reporter,
     )
+
+
+def _glibc_minor(distribution: str | None, matrix: Matrix) -> int:
+    """The 36 of glibc 2.36."""
+    known = dict(matrix.rules.glibc).get(distribution or "")
+    return int(known.split(".")[1]) if known else _UNKNOWN_GLIBC_MINOR
 
 
 def _lines(requirements: Sequence[str], artifacts: dict[str, str], root: Path) -> Iterator[str]:

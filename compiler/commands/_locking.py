@@ -145,6 +145,7 @@ class Locking:
             resolution,
             self.root,
             self.reporter,
+            bundled_matrix(),
             kept=kept,
             upgrades=[name for name in self.upgrades if not is_image(name)],
             allows_builds=self.allows_builds,

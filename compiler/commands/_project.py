@@ -124,6 +124,9 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         help="where Python in CUDA images comes from: uv, the distribution, or the python image (default: uv)",
     )
     group.add_argument(
+        "--budget", metavar="SIZE", help="the most that the image may have, such as 6GB (default: build.budget)"
+    )
+    group.add_argument(
         "--locked", action="store_true", help="build exactly what cog.lock says; an error when it is out of date"
     )
     group.add_argument(
@@ -144,6 +147,7 @@ def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, t
     """The options of the build, or what is wrong with them. Error: COG503; warning: COG504."""
     from ..frontend.lower import BuildOptions
     from ..frontend.values import check_image_name, check_user, is_driver
+    from ..ir.quantities import parse_size
 
     found: list[Diagnostic] = []
     use_cuda = "false" if arguments.use_cuda_base_image.lower() == "false" else "auto"
@@ -176,6 +180,9 @@ def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, t
         found.append(report("COG503", f"--user {arguments.user}: write a name, an id or uid:gid"))
     if arguments.driver is not None and not is_driver(arguments.driver):
         found.append(report("COG503", f"--driver {arguments.driver}: write a version such as 535 or 535.104.05"))
+    budget = parse_size(arguments.budget) if arguments.budget is not None else None
+    if arguments.budget is not None and not budget:
+        found.append(report("COG503", f"--budget {arguments.budget}: write a size such as 6GB, 500MB or 1.5GiB"))
     if has_errors(found):
         return None, tuple(found)
     options = BuildOptions(
@@ -191,6 +198,7 @@ def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, t
         strips=arguments.strip,
         precompiles=arguments.precompile,
         installs_tools=not arguments.no_tools,
+        budget=budget,
         gpu_models=tuple(name.strip() for text in arguments.gpu_model for name in text.split(",") if name.strip()),
         driver=arguments.driver,
     )

@@ -10,11 +10,11 @@ from ..diagnostics import Diagnostic, Note, report
 from ..frontend.config import Config
 from ..ir.node import Cause, Node
 from ..ir.nodes import PythonPackages, Run, Stage, Step, SystemPackages
+from ..ir.titles import step_title
 from ..source import Span
 from .build_progress import BuildStep
 from .docker_build import BuildFailed
 from .docker_problems import diagnose, known_problem, last_words
-from .step_titles import step_title
 
 __all__ = ["explain_failure"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from ..backends.source_map import Instruction, SourceMap
 from ..ir.nodes import Copy, ImageBase, ResolvedBuild, StageBase, Step, WeightLayer
+from ..ir.titles import step_title
 from .build_progress import BuildProgress, BuildStep
 from .docker_cli import DockerCli
 from .image_facts import image_history
-from .step_titles import step_title
 
 __all__ = ["Layer", "image_layers"]
 

@@ -132,7 +132,7 @@ class ManagedWeight:
 
 @record
 class BuildConfig:
-    """The `build` section. Versions are as written; None means not given."""
+    """The `build` section. Versions are as written, `budget` is in bytes; None means not given."""
 
     gpu: Located[bool] | None = None
     cuda: Located[str] | None = None
@@ -146,6 +146,7 @@ class BuildConfig:
     commands: tuple[Command, ...] = ()
     user: Located[str] | None = None
     dockerfile_template: Located[str] | None = None
+    budget: Located[int] | None = None
 
 
 @record

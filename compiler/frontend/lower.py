@@ -46,6 +46,7 @@ from ..ir.nodes import (
     WeightLayer,
     Workdir,
 )
+from ..ir.quantities import readable_size
 from ..record import record
 from ..source import Span
 from . import config as conf
@@ -67,7 +68,7 @@ MAX_LINE_CHARACTERS = 15_000  # of up to four bytes
 
 @record
 class BuildOptions:
-    """What the command line says about the build. The defaults are those of `cogc compile`."""
+    """What the command line says about the build; `budget` is in bytes. The defaults are those of `cogc compile`."""
 
     platform: str | None = None
     base_image: str | None = None
@@ -81,6 +82,7 @@ class BuildOptions:
     strips: bool = False
     precompiles: bool = False
     installs_tools: bool = True
+    budget: int | None = None
     gpu_models: tuple[str, ...] = ()
     driver: str | None = None
 
@@ -459,18 +461,3 @@ def _count_weights(weights: Weights) -> str:
         if count:
             parts.append(f"{count} {noun if count == 1 else plural}")
     return f"{' and '.join(parts)}, {readable_size(sum(size for _, size in weights.sizes))}"
-
-
-def readable_size(size_bytes: int) -> str:
-    """A size for people, in decimal units.
-
-    >>> readable_size(999), readable_size(20_000_000), readable_size(4_200_000_000)
-    ('999 bytes', '20 MB', '4.2 GB')
-    """
-    if size_bytes < 1000:
-        return f"{size_bytes} bytes"
-    value, unit = size_bytes / 1e3, "kB"
-    for larger in ("MB", "GB", "TB"):
-        if round(value) >= 1000:
-            value, unit = value / 1e3, larger
-    return f"{value:.1f} {unit}" if value < 10 and round(value, 1) % 1 else f"{value:.0f} {unit}"

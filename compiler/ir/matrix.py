@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from packaging.version import Version
 
 from ..record import record
+from .size_tables import SizeTables, size_tables
 
 __all__ = [
     "BuildVariant",
@@ -246,6 +247,14 @@ class Matrix:
         except KeyError:
             return None
         return Evidence(kind=cited["kind"], what=cited["what"], date=cited["date"]) if cited else None
+
+    @cached_property
+    def sizes(self) -> SizeTables:
+        """How large images and packages are; nothing where there is no such table."""
+        try:
+            return size_tables(self._table("sizes"))
+        except KeyError:
+            return SizeTables()
 
     @cached_property
     def gpus(self) -> tuple[Gpu, ...]:

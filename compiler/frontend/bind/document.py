@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar
 
 from ...diagnostics import Diagnostic, Note, report
+from ...ir.quantities import parse_size
 from ...source import Span
 from ..config import BuildConfig, Concurrency, Config, EnvironmentVariable, Located, Target
 from ..files import Files
@@ -166,6 +167,7 @@ class _Binder:
             commands=self._keep(bind_commands(build, self._files)),
             user=self._user(build),
             dockerfile_template=self._template(build),
+            budget=self._budget(build),
         )
         first_model = next(iter(config.gpu_models), None)
         for name, value in (
@@ -214,6 +216,17 @@ class _Binder:
         if user is not None:
             self._found.extend(check_user(user.value, user.span))
         return user
+
+    def _budget(self, build: MappingNode) -> Located[int] | None:
+        entry = build.get("budget")
+        if entry is None or not isinstance(entry.value, ScalarNode) or not entry.value.text:
+            return None
+        size = parse_size(entry.value.text)
+        if not size:
+            message = f"`build.budget` is no size: {entry.value.text}"
+            self._found.append(report("COG123", message, entry.value.span, hint="write 6GB, 500 MB or 1.5GiB"))
+            return None
+        return Located(size, entry.value.span)
 
     def _template(self, build: MappingNode) -> Located[str] | None:
         template = text_of(build, "dockerfile_template")

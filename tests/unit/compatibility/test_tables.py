@@ -16,7 +16,7 @@ Record = dict[str, Any]
 
 FOLDER = Path(__file__).resolve().parents[3] / "compatibility"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
-OWN_SCHEMA = {"cuda", "cuda-images", "python", "rules", "system-packages"}
+OWN_SCHEMA = {"cuda", "cuda-images", "python", "rules", "sizes", "system-packages"}
 PACKAGES = [name for name in NAMES if name not in OWN_SCHEMA]
 
 # Built for CUDA 12.3 with cuDNN 8, a pair no image ever had: only the extra can work.
