@@ -38,6 +38,7 @@ from ..ir.nodes import (
 )
 from ..source import Span
 from ..suggest import closest
+from .commands import COPIED_PYTHON, LINKER_CACHE
 from .context import STAGING
 from .filters import FILTERS, DockerfileOptions
 from .source_map import mark
@@ -71,6 +72,8 @@ def emit_dockerfile(
         "has_platform": any(isinstance(stage.base, ImageBase) and stage.base.platform for stage in build.stages),
         "config_file": _one_line(options.config_file),
         "staging": STAGING,
+        "linker_cache": LINKER_CACHE,
+        "copied_python": COPIED_PYTHON,
     }
     if options.template is None:
         return environment.get_template(TEMPLATE_NAME).render(page), ()

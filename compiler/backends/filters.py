@@ -11,7 +11,6 @@ from ..ir.nodes import (
     CacheMount,
     Copy,
     Mount,
-    Precompile,
     PythonPackages,
     SecretMount,
     SourceCode,
@@ -20,6 +19,7 @@ from ..ir.nodes import (
 )
 from ..record import record
 from ..source import Span
+from . import commands
 from .context import STAGING
 from .quoting import (
     copy_arguments,
@@ -107,15 +107,6 @@ def run_command(command: str) -> str:
     return command or ":"
 
 
-def account(name: str, flag: str, prefix: str) -> str:
-    """The arguments of useradd and groupadd: a name, or an id with a name made from it."""
-    return f"{flag} {name} {prefix}{name}" if is_id(name) else name
-
-
-def is_id(name: str) -> bool:
-    return name.isdigit()
-
-
 def staged(path: str, options: DockerfileOptions) -> str:
     """Where a mount finds a staged file: in the build context, or in the stage that holds it inline."""
     return f"from=files,source=/{path}" if options.inline else f"source={STAGING}/{path}"
@@ -125,24 +116,9 @@ def requirement_mounts(step: PythonPackages, options: DockerfileOptions) -> str:
     names = [step.requirements_file, *([step.constraints_file] if step.constraints_file else [])]
     mounts = [f"--mount=type=bind,{staged(name, options)},target=/tmp/{name}" for name in names]
     for path in dict.fromkeys(map(mountable, step.artifacts)):
-        target = f"/tmp/local_package_artifacts/{path}".rstrip("/")
+        target = f"{commands.LOCAL_PACKAGES}/{path}".rstrip("/")
         mounts.append(mount_flag("bind", ("source", path or "."), ("target", target)))
     return " \\\n    ".join(mounts)
-
-
-def requirement_files(step: PythonPackages) -> str:
-    constraints = f" -c /tmp/{step.constraints_file}" if step.constraints_file else ""
-    return f"-r /tmp/{step.requirements_file}{constraints}"
-
-
-def strip(step: PythonPackages) -> str:
-    if not step.strips:
-        return ""
-    return " \\\n && find / -xdev -type f -name '*python*.so' -not -name '*cpython*.so' -exec strip -S {} +"
-
-
-def interpreter(step: PythonPackages | Precompile) -> str:
-    return step.interpreter or "python"
 
 
 def copy_flags(step: Copy, options: DockerfileOptions) -> str:
@@ -187,12 +163,7 @@ def source_links(step: SourceCode, options: DockerfileOptions) -> str:
     """The commands that make the links which copies by name would follow; empty where one copy keeps them."""
     if _can_exclude(step, options):
         return ""
-    commands = []
-    for path, target in step.links:
-        link = shell_word(f"{step.destination}/{path}")
-        commands.append(f"ln -s -- {shell_word(target)} {link}")
-        commands += [f"chown -h {step.owner} {link}"] if step.owner else []
-    return " \\\n && ".join(commands)
+    return commands.source_links(step.links, step.destination, step.owner)
 
 
 def _can_exclude(step: SourceCode, options: DockerfileOptions) -> bool:
@@ -204,27 +175,30 @@ def _mounts(mounts: Sequence[Mount]) -> str:
 
 
 FILTERS = {
-    "account": account,
+    "ca_certificate": commands.ca_certificate,
+    "group_account": commands.group_account,
+    "init_process": commands.init_process,
+    "install_python": commands.install_python,
+    "model_schema": commands.model_schema,
+    "precompile": commands.precompile,
+    "python_packages": commands.python_packages,
+    "server_environment": commands.server_environment,
+    "system_packages": commands.system_packages,
+    "user_account": commands.user_account,
+    "workdir": commands.workdir,
     "assignment": assignment,
     "copy_flags": copy_flags,
     "copy_from": copy_from,
-    "dirname": lambda path: path.rpartition("/")[0],
     "env": env_value,
     "exec_form": exec_form,
-    "interpreter": interpreter,
-    "is_id": is_id,
     "json": exec_form,
     "label": label_value,
-    "minor": lambda version: ".".join(version.split(".")[:2]),
     "mounts": _mounts,
-    "requirement_files": requirement_files,
     "requirement_mounts": requirement_mounts,
     "run_command": run_command,
     "shell": shell_word,
     "source_copies": source_copies,
     "source_links": source_links,
     "staged": staged,
-    "strip": strip,
     "weight_copy": weight_copy,
-    "words": lambda words: "".join(f" {shell_word(word)}" for word in words),
 }

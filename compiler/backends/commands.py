@@ -1,0 +1,213 @@
+"""The shell commands of steps: what both back ends run.
+
+Commands are text as it stands in a Dockerfile, with a backslash before each line break, so that people can read it;
+`on_one_line` gives what the shell sees. Paths below /tmp are where the back ends mount what a command needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..ir.nodes import (
+    CaCertificate,
+    InitProcess,
+    InstallPython,
+    ModelSchema,
+    Precompile,
+    PythonPackages,
+    ServerEnvironment,
+    SystemPackages,
+    UserAccount,
+    Workdir,
+)
+from .quoting import shell_word
+
+__all__ = [
+    "APT_CACHE",
+    "APT_LISTS",
+    "CERTIFICATE_MOUNT",
+    "COPIED_PYTHON",
+    "LINKER_CACHE",
+    "LOCAL_PACKAGES",
+    "UV",
+    "ca_certificate",
+    "group_account",
+    "init_process",
+    "install_python",
+    "model_schema",
+    "on_one_line",
+    "precompile",
+    "python_packages",
+    "server_environment",
+    "source_links",
+    "system_packages",
+    "user_account",
+    "workdir",
+]
+
+UV = "/tmp/uv"
+CERTIFICATE_MOUNT = "/tmp/cog-ca-cert.crt"
+LOCAL_PACKAGES = "/tmp/local_package_artifacts"
+APT_CACHE = "/var/cache/cogc-apt"
+APT_LISTS = "/var/lib/apt/lists"
+
+_NO_LOCKS = "rm -f /tmp/uv-*.lock"
+_INSTALL = f"apt-get install -qqy --no-install-recommends \\\n      -o Dir::Cache::archives={APT_CACHE} "
+_LIBRARIES = (
+    "ca-certificates libbz2-1.0 libexpat1 libffi8 liblzma5 libncursesw6 "
+    "libreadline8 libsqlite3-0 libssl3 libuuid1 zlib1g"
+)
+
+LINKER_CACHE = (
+    "find / -xdev -type f -name '*python*.so' -printf '%h\\n' | sort -u > /etc/ld.so.conf.d/cog.conf \\\n && ldconfig"
+)
+COPIED_PYTHON = "ldconfig && python --version"
+
+
+def on_one_line(command: str) -> str:
+    r"""Without the line breaks that a Dockerfile joins.
+
+    >>> on_one_line("make \\\n && make install")
+    'make  && make install'
+    """
+    return command.replace("\\\n", "")
+
+
+def _all(*commands: str) -> str:
+    return " \\\n && ".join(commands)
+
+
+def ca_certificate(step: CaCertificate) -> str:
+    """Trust the certificate at CERTIFICATE_MOUNT, also where the image has no program for that."""
+    return _all(
+        "mkdir -p /usr/local/share/ca-certificates /etc/ssl/certs",
+        f"cp {CERTIFICATE_MOUNT} /usr/local/share/ca-certificates/cog-ca-cert.crt",
+        "if command -v update-ca-certificates >/dev/null; then update-ca-certificates; \\\n"
+        f"    else cat {CERTIFICATE_MOUNT} >> /etc/ssl/certs/ca-certificates.crt; fi",
+    )
+
+
+def init_process(step: InitProcess) -> str:
+    """Install tini, and copy the program to its place."""
+    directory = step.destination.rpartition("/")[0]
+    return _all(
+        f"mkdir -p {APT_CACHE}/partial {directory}",
+        "apt-get update -qq",
+        f"DEBIAN_FRONTEND=noninteractive {_INSTALL}tini",
+        f'cp "$(command -v tini-static || command -v tini)" {step.destination}',
+    )
+
+
+def install_python(step: InstallPython) -> str:
+    """Install Python; where it is copied from an image, the libraries that it needs before that."""
+    if step.source == "uv":
+        return _all(
+            f"UV_PYTHON_INSTALL_DIR=/opt/uv {UV} python install --no-bin {step.version}",
+            'ln -s "$(ls -d /opt/uv/cpython-* | head -n 1)" /opt/python',
+            "rm -f /opt/python/lib/python3*/EXTERNALLY-MANAGED",
+            "ln -sf /opt/python/bin/python3 /usr/local/bin/python",
+        )
+    start = (f"mkdir -p {APT_CACHE}/partial", "apt-get update -qq")
+    if step.source == "image":
+        return _all(*start, f"DEBIAN_FRONTEND=noninteractive {_INSTALL}\\\n      {_LIBRARIES}")
+    python = "python" + ".".join(step.version.split(".")[:2])
+    return _all(
+        *start,
+        f"DEBIAN_FRONTEND=noninteractive {_INSTALL}\\\n      ca-certificates {python} {python}-dev {python}-venv",
+        f"{python} -m venv /opt/python",
+        "ln -sf /opt/python/bin/python3 /usr/local/bin/python",
+    )
+
+
+def system_packages(step: SystemPackages) -> str:
+    """Install the packages with apt, a line for each."""
+    packages = " \\\n      ".join(map(shell_word, step.packages))
+    install = f"apt-get install -qqy --no-install-recommends -o Dir::Cache::archives={APT_CACHE} \\\n      {packages}"
+    return _all(f"mkdir -p {APT_CACHE}/partial", "apt-get update -qq", install)
+
+
+def python_packages(step: PythonPackages) -> str:
+    """Install what the requirements name, from /tmp where the files are mounted."""
+    constraints = f" -c /tmp/{step.constraints_file}" if step.constraints_file else ""
+    files = f"-r /tmp/{step.requirements_file}{constraints}"
+    strip = "find / -xdev -type f -name '*python*.so' -not -name '*cpython*.so' -exec strip -S {} +"
+    strips = (strip,) if step.strips else ()
+    if step.installer == "uv":
+        where = f"--python {step.interpreter}" if step.interpreter else "--system"
+        install = (
+            f"{UV} pip install {where} --break-system-packages \\\n"
+            f"      --index-strategy unsafe-best-match --link-mode copy --compile-bytecode{_words(step.options)} \\\n"
+            f"      {files}"
+        )
+        return _all(install, *strips, _NO_LOCKS)
+    install = (
+        f"{step.interpreter or 'python'} -m pip install --cache-dir /root/.cache/pip --root-user-action ignore \\\n"
+        f"      --disable-pip-version-check{_words(step.options)} \\\n      {files}"
+    )
+    return _all(install, *strips)
+
+
+def server_environment(step: ServerEnvironment) -> str:
+    """Make the server's environment."""
+    hashes = "--require-hashes " if step.python else ""
+    return _all(
+        f"{UV} venv -q --no-project --python {step.interpreter} {step.directory}",
+        f"{UV} pip install -q --python {step.directory}/bin/python --link-mode copy --compile-bytecode \\\n"
+        f"      {hashes}-r /tmp/{step.requirements_file}",
+        _NO_LOCKS,
+    )
+
+
+def model_schema(step: ModelSchema) -> str:
+    """Import the model and write its schema."""
+    return f"python -m cog.command.openapi_schema --optional --output {shell_word(step.destination)}"
+
+
+def precompile(step: Precompile) -> str:
+    """Compile all Python files with fixed times."""
+    python = step.interpreter or "python"
+    paths = "import sysconfig; print(sysconfig.get_path(\"purelib\"))"
+    return _all(
+        f"packages=\"$({python} -c '{paths}')\"",
+        "find \"$packages\" -name '*.py[co]' -delete",
+        "find \"$packages\" -name '*.py' -exec touch -d @0 {} +",
+        f'{python} -m compileall -q -j 0 -o 0 -o 2 --invalidation-mode timestamp "$packages"',
+    )
+
+
+def group_account(step: UserAccount) -> str | None:
+    """Make the group, where one is asked for."""
+    if not step.group:
+        return None
+    return f"getent group {step.group} >/dev/null || groupadd {_account(step.group, '--gid', 'group')}"
+
+
+def user_account(step: UserAccount) -> str:
+    """Make the user."""
+    group = f"--gid {step.group} " if step.group else "--gid 0 " if step.name.isdigit() else ""
+    make = f"useradd --create-home --shell /bin/bash {group}{_account(step.name, '--uid', 'user')}"
+    return f"getent passwd {step.name} >/dev/null \\\n || {make}"
+
+
+def workdir(step: Workdir) -> str | None:
+    """Make the directory of someone else than root."""
+    return f"mkdir -p {step.path} && chown {step.owner} {step.path}" if step.owner else None
+
+
+def source_links(links: Sequence[tuple[str, str]], destination: str, owner: str | None) -> str:
+    """Make symbolic links: (path, what it says) below `destination`."""
+    commands = []
+    for path, target in links:
+        link = shell_word(f"{destination}/{path}")
+        commands.append(f"ln -s -- {shell_word(target)} {link}")
+        commands += [f"chown -h {owner} {link}"] if owner else []
+    return _all(*commands)
+
+
+def _account(name: str, flag: str, prefix: str) -> str:
+    """The arguments of useradd and groupadd: a name, or an id with a name made from it."""
+    return f"{flag} {name} {prefix}{name}" if name.isdigit() else name
+
+
+def _words(words: Sequence[str]) -> str:
+    return "".join(f" {shell_word(word)}" for word in words)
