@@ -174,6 +174,12 @@ CATALOGUE: dict[str, Entry] = {
         "target-file-elsewhere", "warning", "The file of a target is not in the project; the image may have it."
     ),
     "COG314": Entry("target-file-hidden", "warning", "The file of a target is hidden by .dockerignore."),
+    "COG315": Entry(
+        "base-config-unknown", "warning", "What a base image sets is not known, and is taken to be the usual."
+    ),
+    "COG316": Entry(
+        "template-without-dockerfile", "error", "A Dockerfile template is set, and no Dockerfile is written."
+    ),
     # COG4xx: the model's signature
     "COG400": Entry("target-not-found", "error", "The file has no class or function of that name."),
     "COG401": Entry("method-not-found", "error", "The class of the target has no method to call."),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,23 +25,27 @@ from .frontend.source_entries import source_entries, source_links
 from .frontend.target_files import bringer, check_target_files
 from .frontend.weights import Weights, find_weights
 from .ir.matrix import Matrix
-from .ir.nodes import Build, ResolvedBuild, ScratchBase, Stage
+from .ir.nodes import Build, ImageBase, ResolvedBuild, ScratchBase, Stage
 from .ir.pipeline import run
 from .record import record
 from .source import SourceFile, Span
 
 if TYPE_CHECKING:
     from .backends.filters import DockerfileOptions
+    from .backends.llb.definition import Definition
+    from .backends.llb.lower import LlbOptions, Lowered
     from .ir.lock import LockedPackage
     from .ir.size import SizePart
 
 __all__ = [
     "Compilation",
+    "LlbBuild",
     "Source",
     "bundled_matrix",
     "compile_project",
     "dockerfile_text",
     "files_of_weights",
+    "llb_build",
     "read_config",
     "read_schema",
     "read_targets",
@@ -64,6 +69,14 @@ class Source:
     certificate: str | None = None
     schema: SourceFile | None = None
     lock: tuple[bytes, str] | None = None
+
+
+@record
+class LlbBuild:
+    """What the LLB back end makes: the graph with the image's configuration, and its bytes."""
+
+    lowered: Lowered
+    definition: Definition
 
 
 @record
@@ -272,6 +285,47 @@ def dockerfile_text(
     staged = compilation.staged if with_staged else ()
     text, problems = emit_dockerfile(resolved, staged, replace(options, template=template))
     return text, found + problems
+
+
+def llb_build(
+    compilation: Compilation, source: Source, options: LlbOptions, build: ResolvedBuild | None = None
+) -> tuple[LlbBuild | None, tuple[Diagnostic, ...]]:
+    """The compilation, or `build`, as a definition for BuildKit; None with the errors. Codes: COG315, COG316.
+
+    .dockerignore and the name of the configuration are filled into `options` here.
+    """
+    from .backends.llb.definition import marshal
+    from .backends.llb.lower import lower_build
+
+    config, resolved = compilation.config, build or compilation.resolved
+    assert config is not None
+    assert resolved is not None
+    template = config.build.dockerfile_template
+    if template is not None:
+        message = "`build.dockerfile_template` is for Dockerfiles; LLB is made without one"
+        return None, (report("COG316", message, template.span, hint="build the Dockerfile, or leave the key out"),)
+    dockerignore, _ = _dockerignore(source.files)
+    options = replace(options, ignored=dockerignore.lines, config_file=source.name)
+    lowered = lower_build(resolved, compilation.staged, options)
+    texts = {source.name: source.config}
+    for name in {span.file for span in lowered.spans} - texts.keys():
+        with contextlib.suppress(FileProblem):
+            texts[name] = source.files.read(name)
+    definition = marshal(lowered.result, lowered.platform, texts)
+    known = dict(options.images)
+    unknown: dict[str, Diagnostic] = {}
+    for stage in resolved.stages:
+        if isinstance(stage.base, ImageBase) and stage.base.reference not in known:
+            unknown.setdefault(stage.base.reference, _unknown_image(stage, stage.base.reference))
+    return LlbBuild(lowered=lowered, definition=definition), tuple(unknown.values())
+
+
+def _unknown_image(stage: Stage, reference: str) -> Diagnostic:
+    hint = f"docker buildx imagetools inspect {reference} --format '{{{{json .Image}}}}' > base.json, then "
+    hint += f"--base-config {reference}=base.json"
+    spans = [cause.span for cause in stage.because if cause.span]
+    message = f"what {reference} sets (variables, directory, user) is not known here; PATH is taken to be the usual one"
+    return report("COG315", message, spans[0] if spans else None, hint=hint)
 
 
 def _template(

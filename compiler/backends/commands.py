@@ -6,6 +6,7 @@ Commands are text as it stands in a Dockerfile, with a backslash before each lin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..ir.nodes import (
@@ -38,6 +39,7 @@ __all__ = [
     "on_one_line",
     "precompile",
     "python_packages",
+    "runnable",
     "server_environment",
     "source_links",
     "system_packages",
@@ -71,6 +73,17 @@ def on_one_line(command: str) -> str:
     'make  && make install'
     """
     return command.replace("\\\n", "")
+
+
+def runnable(command: str) -> str:
+    r"""A command of the user without what ends it in the middle: a single backslash at its end.
+
+    >>> print(runnable("echo a \\"), runnable(" "))
+    echo a :
+    """
+    while re.search(r"(^|[^\\])\\$", command):
+        command = command[:-1].rstrip()
+    return command if command.strip() else ":"
 
 
 def _all(*commands: str) -> str:
@@ -166,7 +179,7 @@ def model_schema(step: ModelSchema) -> str:
 def precompile(step: Precompile) -> str:
     """Compile all Python files with fixed times."""
     python = step.interpreter or "python"
-    paths = "import sysconfig; print(sysconfig.get_path(\"purelib\"))"
+    paths = 'import sysconfig; print(sysconfig.get_path("purelib"))'
     return _all(
         f"packages=\"$({python} -c '{paths}')\"",
         "find \"$packages\" -name '*.py[co]' -delete",

@@ -100,11 +100,10 @@ def run_command(command: str) -> str:
     A single backslash at the end would join the next line to it. A word such as the `<<2` of `$((1 <<2))` would start
     a here-document, so that the command becomes one itself.
     """
-    while re.search(r"(^|[^\\])\\$", command):
-        command = command[:-1].rstrip()
+    command = commands.runnable(command)
     if any(re.match(r"\d*<<-?[^<]+$", word) for word in command.split()):
         return f"<<'COMMAND'\n{command}\nCOMMAND"
-    return command or ":"
+    return command
 
 
 def staged(path: str, options: DockerfileOptions) -> str:

@@ -9,13 +9,18 @@ from collections.abc import Iterable, Sequence
 from ..diagnostics import Diagnostic
 from ._project import Project, show
 
-__all__ = ["StandardErrorReporter", "print_exactly"]
+__all__ = ["StandardErrorReporter", "print_bytes", "print_exactly"]
 
 
 def print_exactly(text: str) -> None:
     """To standard output, at once and in UTF-8 whatever the locale."""
+    print_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def print_bytes(data: bytes) -> None:
+    """To standard output, at once."""
     sys.stdout.flush()
-    rest = memoryview(text.encode("utf-8", "backslashreplace"))
+    rest = memoryview(data)
     while rest:  # under PYTHONUNBUFFERED a write may take only a part, and says so
         rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.buffer.flush()

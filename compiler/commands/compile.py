@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..diagnostics import Diagnostic, has_errors, report
 from ..disk import describe, stage_files, write_atomically
 from ..source import Span
+from ._llb import LLB_OUTPUTS, add_llb_arguments, llb_output
 from ._project import (
     Project,
     add_build_arguments,
@@ -25,10 +26,11 @@ from ._project import (
     show,
     source_of,
 )
-from ._reporter import print_exactly
+from ._reporter import print_bytes, print_exactly
 
 if TYPE_CHECKING:
-    from ..driver import Compilation
+    from ..driver import Compilation, Source
+    from ..frontend.lower import BuildOptions
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
@@ -40,6 +42,7 @@ examples:
   cogc compile --check Dockerfile          exit 1 and a diff when it is out of date
   cogc compile --separate-weights -o Dockerfile
   cogc compile --emit weights-dockerfile -o Dockerfile.weights
+  cogc compile --emit llb | buildctl build --local context=.
 """
 
 
@@ -50,9 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
     output.add_argument(
         "--emit",
-        choices=("dockerfile", "weights-dockerfile", "dockerignore", "ir"),
+        choices=("dockerfile", "weights-dockerfile", "dockerignore", "ir", *LLB_OUTPUTS),
         default="dockerfile",
-        help="what to print: the Dockerfile, that of the weights image, its ignore file, or the resolved IR",
+        help="what to print: the Dockerfile, that of the weights image, its ignore file, the resolved IR, or the build"
+        " as an LLB definition (for buildctl, as JSON, as text) and the configuration of its image",
     )
     output.add_argument("--inline", action="store_true", help="write a self-contained Dockerfile; stage nothing")
     output.add_argument("--check", metavar="FILE", help="write nothing; exit 1 with a diff when FILE is out of date")
@@ -76,21 +80,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VERSION",
         help="Dockerfile dialect to write, from 1.4 on (default: 1.19, which Docker 28.5 knows)",
     )
+    add_llb_arguments(output)
     add_build_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
     """Compile, write, and give the exit code. `stages=False` leaves the staging directory alone."""
-    from ..frontend.values import check_image_name
-
     if arguments.path == "-" and arguments.check == "-":
         return fail([report("COG503", "--check needs the name of a file")], None, arguments.format)
-    options, found = build_options(arguments)
-    dialect, problems = frontend_version(arguments.dockerfile_frontend)
-    found += problems
-    if arguments.syntax and check_image_name(arguments.syntax, Span.of_file("")):
-        found += (report("COG503", f"--syntax {arguments.syntax}: not a valid image name"),)
-    if options is None or dialect is None or has_errors(found):
+    options, dialect, found = _options(arguments)
+    if options is None or dialect is None:
         fail(found, None, arguments.format)
         return 2
     project, problems = load_project(arguments)
@@ -105,6 +104,8 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
 
     compilation = compile_project(source, options, bundled_matrix())
     found += compilation.diagnostics
+    if not has_errors(found) and arguments.emit in LLB_OUTPUTS:
+        return _llb(arguments, compilation, project, source, found)
     text, problems = (None, ()) if has_errors(found) else _emit(arguments, compilation, project, dialect)
     found += problems
     if text is None or has_errors(found):
@@ -137,6 +138,20 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
             also = f", and staged {len(compilation.staged)} files in {_staging()}" if staged else ""
             print(f"wrote {arguments.output}{also}", file=sys.stderr)
     return 0
+
+
+def _options(
+    arguments: argparse.Namespace,
+) -> tuple[BuildOptions | None, tuple[int, int] | None, tuple[Diagnostic, ...]]:
+    """The options of the build and the dialect; None with what is wrong with them. Errors: COG503."""
+    from ..frontend.values import check_image_name
+
+    options, found = build_options(arguments)
+    dialect, problems = frontend_version(arguments.dockerfile_frontend)
+    found += problems
+    if arguments.syntax and check_image_name(arguments.syntax, Span.of_file("")):
+        found += (report("COG503", f"--syntax {arguments.syntax}: not a valid image name"),)
+    return (None, None, found) if has_errors(found) else (options, dialect, found)
 
 
 def _emit(
@@ -172,6 +187,46 @@ def _emit(
         annotate=arguments.annotate,
     )
     return text, found + problems
+
+
+def _llb(
+    arguments: argparse.Namespace,
+    compilation: Compilation,
+    project: Project,
+    source: Source,
+    found: tuple[Diagnostic, ...],
+) -> int:
+    """An output of the LLB back end, which stages nothing; bytes are base64 in a document. Errors: COG501, COG503."""
+    import base64
+
+    wrong = _overwritten(arguments, compilation, project) if arguments.output is not None else None
+    data, problems = (None, (wrong,)) if wrong else llb_output(arguments, compilation, source)
+    found += problems
+    if data is None or has_errors(found):
+        return fail(found, project, arguments.format)
+    is_binary = arguments.emit == "llb"
+    if arguments.check is not None:
+        if is_binary:
+            return fail([*found, report("COG503", "--check compares text: --emit llb-text")], project, arguments.format)
+        return _check(Path(arguments.check), data.decode(), project, found, arguments.format)
+    if arguments.format == "json":
+        text = base64.b64encode(data).decode() if is_binary else data.decode()
+        data = _document(text, compilation, found, is_inline=False, stages=False).encode()
+    try:
+        if arguments.output in (None, "-"):
+            print_bytes(data)
+        else:
+            write_atomically(Path(arguments.output), data)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        unwritten = report("COG501", f"{error.filename or arguments.output or 'the output'} {_unwritable(error)}")
+        return fail([*found, unwritten], project, arguments.format)
+    if arguments.format == "text":
+        show(found, project)
+        if arguments.output not in (None, "-"):
+            print(f"wrote {arguments.output}", file=sys.stderr)
+    return 0
 
 
 def _overwritten(arguments: argparse.Namespace, compilation: Compilation, project: Project) -> Diagnostic | None:

@@ -93,6 +93,11 @@ class Dockerignore:
                 diagnostics.append(report("COG312", f"pattern `{shown}` is ignored: {problem}", span))
         return cls(tuple(patterns)), tuple(diagnostics)
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The patterns as lines of a file that means the same, paths cleaned and comments left out."""
+        return tuple(f"!{pattern.text}" if pattern.is_exception else pattern.text for pattern in self.patterns)
+
     def excludes(self, path: str) -> bool:
         """Whether `path` is left out of the build context. The root itself never is."""
         return _verdict(self.patterns, self._covering(path)) if path and path != "." else False
