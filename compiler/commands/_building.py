@@ -27,9 +27,9 @@ from ._sizes import size_text
 
 if TYPE_CHECKING:
     from ..driver import Compilation
-    from ..engines.docker_cli import DockerCli
-    from ..engines.image_layers import Layer
-    from ..engines.model_image import BuiltImage, ImageRequest
+    from ..engines.docker.cli import DockerCli
+    from ..engines.docker.image_layers import Layer
+    from ..engines.docker.model_image import BuiltImage, ImageRequest
     from ..ir.nodes import ResolvedBuild
 
 __all__ = ["Built", "Refused", "add_image_arguments", "build_project", "document_of", "tell"]
@@ -113,10 +113,10 @@ def build_project(
     With `needs_name` a name made from the folder's will not do: it would be pushed somewhere by accident.
     """
     from ..engines import EngineFailure
-    from ..engines.build_display import progress_mode
-    from ..engines.docker_cli import DockerCli
-    from ..engines.image_layers import image_layers
-    from ..engines.model_image import ModelSource, build_image
+    from ..engines.docker.build_display import progress_mode
+    from ..engines.docker.cli import DockerCli
+    from ..engines.docker.image_layers import image_layers
+    from ..engines.docker.model_image import ModelSource, build_image
 
     arguments.image_name = name or arguments.image_name
     project, compilation, found = _compiled(arguments)
@@ -224,8 +224,8 @@ def _request(
     *,
     pushes: bool,
 ) -> ImageRequest:
-    from ..engines.docker_build import BuildRequest
-    from ..engines.model_image import ImageRequest
+    from ..engines.docker.build import BuildRequest
+    from ..engines.docker.model_image import ImageRequest
 
     resolved = compilation.resolved
     assert resolved is not None

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..diagnostics import Diagnostic
-from ..engines.docker_cli import DockerCli
+from ..engines.docker.cli import DockerCli
 from ._checks_project import Examined
 from ._checkup import Check, Finding, Skipped, findings_of
 
@@ -48,7 +48,7 @@ class _Engine:
 
     def _ask(self) -> dict[str, Any]:
         from ..engines import EngineFailure
-        from ..engines.docker_problems import diagnose
+        from ..engines.docker.problems import diagnose
 
         if os.environ.get("COG_SKIP_DOCKER_CHECK"):
             raise Skipped("COG_SKIP_DOCKER_CHECK is set")
@@ -83,7 +83,7 @@ class _Engine:
 
     def buildx(self) -> str | Iterable[Finding]:
         from ..engines import EngineFailure
-        from ..engines.docker_problems import diagnose
+        from ..engines.docker.problems import diagnose
 
         try:
             done = self._docker.attempt("buildx", "version", timeout_seconds=_LIMIT_SECONDS)

@@ -12,8 +12,8 @@ from ..backends.filters import UV_IMAGE
 from ..diagnostics import Diagnostic, Severity, has_errors, report
 from ..driver import Compilation, Source, bundled_matrix, compile_project, files_of_weights
 from ..engines import EngineFailure, Reporter
-from ..engines.docker_cli import DockerCli
-from ..engines.image_digests import image_digest
+from ..engines.docker.cli import DockerCli
+from ..engines.docker.image_digests import image_digest
 from ..frontend.files import FileProblem
 from ..frontend.lower import BuildOptions
 from ..ir.decisions import decision_changes

@@ -126,7 +126,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_options(arguments: argparse.Namespace) -> RunOptions:
     """Read them. Error: `Problem` with COG503, exit code 2."""
-    from ..engines.build_display import progress_mode
+    from ..engines.docker.build_display import progress_mode
 
     found: list[Diagnostic] = []
     variables: list[tuple[str, str]] = []

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, fix, print, and give the exit code: 1 while an error remains."""
-    from ..engines.docker_cli import DockerCli
+    from ..engines.docker.cli import DockerCli
     from ._checks_environment import environment_checks
     from ._checks_project import examine, project_checks
 

@@ -15,7 +15,7 @@ from ._reporter import StandardErrorReporter
 from ._sizes import size_text
 
 if TYPE_CHECKING:
-    from ..engines.image_facts import ImageFacts
+    from ..engines.docker.image_facts import ImageFacts
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show, and give the exit code."""
     from ..engines import EngineFailure
-    from ..engines.docker_cli import DockerCli
-    from ..engines.image_facts import local_image, model_schema, remote_image, require_model
+    from ..engines.docker.cli import DockerCli
+    from ..engines.docker.image_facts import local_image, model_schema, remote_image, require_model
 
     docker = DockerCli(StandardErrorReporter(debug=arguments.debug))
     try:

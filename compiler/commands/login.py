@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Log in, and give the exit code."""
     from ..engines import EngineFailure
-    from ..engines.docker_cli import DockerCli
-    from ..engines.docker_problems import diagnose
+    from ..engines.docker.cli import DockerCli
+    from ..engines.docker.problems import diagnose
 
     host = arguments.host or arguments.registry or _default_host()
     reads = arguments.password_stdin or arguments.token_stdin

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Build, push, and give the exit code."""
     from ..engines import EngineFailure
-    from ..engines.docker_push import push
+    from ..engines.docker.push import push
 
     try:
         with ending_signals():

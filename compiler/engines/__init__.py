@@ -1,8 +1,8 @@
 """Engines: where models run. One protocol that container images and virtual environments both satisfy.
 
 A command chooses an engine, has it prepare an `Environment` from a compiled project, and then starts a `Server` or runs
-a program in it. Each engine is a module with `connect(reporter) -> Engine`, which fails when the engine does not
-answer. What goes wrong for a reason that users can do something about is an `EngineFailure`.
+a program in it. Each engine is a package whose module `engine` has `connect(reporter) -> Engine`, which fails when the
+engine does not answer. What goes wrong for a reason that users can do something about is an `EngineFailure`.
 """
 
 from __future__ import annotations

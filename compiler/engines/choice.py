@@ -29,7 +29,7 @@ def choose_engine(name: str, reporter: Reporter, *, allows_local: bool = True) -
 
 
 def _connect(name: str, reporter: Reporter) -> Engine:
-    engine: Engine = import_module(f".{name}", __package__).connect(reporter)
+    engine: Engine = import_module(f".{name}.engine", __package__).connect(reporter)
     return engine
 
 

@@ -63,8 +63,9 @@ def test_no_gpu(project):
 
 def test_no_python_at_all(project, tmp_path):
     """Even the interpreter of cogc is too old for the model's SDK: played by a program that says so."""
-    from cogc.engines import EngineFailure, local_python
-    from tests.unit.engines.test_local_python import Notices
+    from cogc.engines import EngineFailure
+    from cogc.engines.local import python as local_python
+    from tests.unit.engines.local.test_python import Notices
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local_python, "_PLACES", ())

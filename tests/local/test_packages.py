@@ -169,7 +169,7 @@ def test_models_on_other_pythons_than_the_servers(version, project):
 
 
 def _interpreter(version: str) -> str | None:
-    from cogc.engines.local_python import wanted_python
+    from cogc.engines.local.python import wanted_python
 
     class Silent:
         def __getattr__(self, name: str):

@@ -373,7 +373,7 @@ ELSEWHERE = {
     "tests/unit/commands/test_doctor.py": ("COG450", "COG451", "COG452"),
     "tests/local/test_diagnostics.py": tuple(code for code in CATALOGUE if code.startswith(("COG60", "COG7"))),
     "tests/local/test_test.py": ("COG650", "COG652"),
-    "tests/unit/engines/test_docker_problems.py": (
+    "tests/unit/engines/docker/test_problems.py": (
         "COG622",
         "COG623",
         "COG624",

@@ -1,0 +1,116 @@
+"""The docker program: how it is called, what is shown of a call, and its failures as diagnostics.
+
+The program is called directly and not through a library where a person waits for it: importing one takes longer than
+most calls do.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...diagnostics import report
+from .. import EngineFailure, Reporter
+from ..processes import ends_with_parent
+from .problems import diagnose
+
+__all__ = ["DockerCli", "Finished"]
+
+# Options whose value is `NAME=value` with a value that may be a secret.
+_MASKED = ("--build-arg", "--env", "-e")
+_MOST_SHOWN = 200  # characters of one word
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A call that came to its end: exit code, standard output and standard error."""
+
+    status: int
+    output: str
+    errors: str
+
+
+@dataclass(frozen=True, slots=True)
+class DockerCli:
+    """Calls of the docker program."""
+
+    reporter: Reporter
+    program: str = "docker"
+
+    def attempt(self, *words: str, input: bytes | None = None, timeout_seconds: float | None = None) -> Finished:
+        """Run to the end. Error: COG620 when there is no such program; subprocess.TimeoutExpired."""
+        self.show(words)
+        try:
+            done = subprocess.run(
+                [self.program, *words],
+                input=input,
+                stdin=subprocess.DEVNULL if input is None else None,
+                capture_output=True,
+                timeout=timeout_seconds,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise self._missing() from error
+        return Finished(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+    def capture(self, *words: str, input: bytes | None = None) -> str:
+        """Standard output of a call that works; otherwise its failure as EngineFailure."""
+        done = self.attempt(*words, input=input)
+        if done.status:
+            raise EngineFailure(diagnose(done.errors, " ".join(words[:2])))
+        return done.output
+
+    def start(
+        self,
+        *words: str,
+        stdin: int | None = subprocess.DEVNULL,
+        stdout: int | None = subprocess.PIPE,
+        stderr: int | None = subprocess.PIPE,
+        own_group: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a call and leave it running.
+
+        In a process group of its own it takes no part in Ctrl-C; should this process be killed, it ends too (on Linux).
+        """
+        self.show(words)
+        try:
+            return subprocess.Popen(
+                [self.program, *words],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                env={**os.environ, **(environment or {})},
+                process_group=0 if own_group else None,
+                preexec_fn=ends_with_parent() if own_group else None,
+            )
+        except FileNotFoundError as error:
+            raise self._missing() from error
+
+    def show(self, words: Sequence[str]) -> None:
+        """Tell that the program is called with these words."""
+        self.reporter.program([self.program, *shown(words)])
+
+    def _missing(self) -> EngineFailure:
+        hint = "install Docker, or use --engine local where the command has it"
+        return EngineFailure(report("COG620", f"there is no program `{self.program}` on the PATH", hint=hint))
+
+
+def shown(words: Iterable[str]) -> list[str]:
+    """The words as they may be shown: values of variables masked, long words cut.
+
+    >>> shown(["build", "--build-arg", "TOKEN=x", "--label", "a=" + "b" * 300])[2:]
+    ['TOKEN=***', '--label', 'a=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…']
+    """
+    result: list[str] = []
+    option = ""
+    for word in words:
+        if option in _MASKED and "=" in word:
+            word = word.partition("=")[0] + "=***"
+        elif len(word) > _MOST_SHOWN:
+            word = word[:60] + "…"
+        result.append(word)
+        option = word
+    return result

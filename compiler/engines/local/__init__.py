@@ -1,0 +1,1 @@
+"""The local engine: virtual environments on this machine; engine.py is where to begin."""
