@@ -32,6 +32,13 @@ MakeProject = Callable[..., Project]
 _used: list[Engine] = []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of an image waits for its build, and for what that fetches."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """The engine that the docker client talks to; without one the tests are skipped."""

@@ -26,7 +26,8 @@ def project(tmp_path: Path, cache: Path) -> Iterator[Project]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not sys.platform.startswith("linux"):
-        for item in items:
-            if Path(__file__).parent in item.path.parents:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+            if not sys.platform.startswith("linux"):
                 item.add_marker(pytest.mark.skip(reason="processes are counted in /proc"))

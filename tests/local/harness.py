@@ -6,6 +6,8 @@ The server's libraries are those of this environment. What is made is kept in a 
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -85,6 +87,10 @@ class Project:
             **options,
         )
 
+    def in_terminal(self, *words: str) -> Terminal:
+        """`cogc` in a terminal of its own."""
+        return Terminal(self.command(*words), self.root, self.environment)
+
     def processes(self) -> list[str]:
         """Command lines of everything that runs with the mark of this project."""
         found = []
@@ -112,6 +118,48 @@ class Project:
                         os.kill(int(entry.name), signal.SIGKILL)
                 except OSError:
                     continue
+
+
+class Terminal:
+    """A program in a terminal of its own, as a person has it."""
+
+    def __init__(self, words: list[str], root: Path, environment: dict[str, str]) -> None:
+        self.shown = b""
+        self._waited = 0
+        self._child, self._descriptor = pty.fork()
+        if self._child == 0:
+            os.chdir(root)
+            os.execve(words[0], words, environment)
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._descriptor, keys)
+
+    def wait_for(self, text: bytes) -> None:
+        """Wait until the text has come, after all that was waited for before."""
+        while (found := self.shown.find(text, self._waited)) < 0:
+            assert self._read(), self.shown
+        self._waited = found + len(text)
+
+    def end(self) -> int:
+        """Wait for the end of the program: its exit code, negative for a signal."""
+        while self._read():
+            pass
+        os.close(self._descriptor)
+        _, status = os.waitpid(self._child, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def _read(self) -> bool:
+        """Take what is shown next; False once the program has closed its terminal."""
+        ready, _, _ = select.select([self._descriptor], [], [], SECONDS)
+        if not ready:
+            os.kill(self._child, signal.SIGKILL)
+            raise AssertionError(f"nothing was shown for {SECONDS:.0f} s after {self.shown!r}")
+        try:
+            data = os.read(self._descriptor, 65536)
+        except OSError:  # what Linux says of a terminal that all its users have closed
+            return False
+        self.shown += data
+        return bool(data)
 
 
 def until(look: Callable[[], Any], seconds: float = 60) -> Any:

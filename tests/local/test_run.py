@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 
 import pytest
@@ -107,26 +106,11 @@ def test_ports_are_the_programs_own(run):
 def test_a_terminal_stays_one(project):
     project.write("predict.py", "class Predictor:\n    def predict(self) -> str:\n        return 'x'\n")
     code = "import sys; print('terminal', [s.isatty() for s in (sys.stdin, sys.stdout, sys.stderr)]); print(input())"
-    words = project.command("run", "--engine", "local", "python", "-c", code)
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(project.root)
-        os.execve(words[0], words, project.environment)
-    os.write(terminal, b"typed\n")
-    shown = b""
-    while True:
-        try:
-            data = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        shown += data
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 0, shown
-    assert b"terminal [True, True, True]" in shown
-    assert shown.count(b"typed") == 2  # what was typed, and what the program printed
+    terminal = project.in_terminal("run", "--engine", "local", "python", "-c", code)
+    terminal.type(b"typed\n")
+    assert terminal.end() == 0, terminal.shown
+    assert b"terminal [True, True, True]" in terminal.shown
+    assert terminal.shown.count(b"typed") == 2  # what was typed, and what the program printed
 
 
 WAITING = """

@@ -8,8 +8,6 @@ from __future__ import annotations
 import http.client
 import http.server
 import json
-import os
-import pty
 import threading
 
 import pytest
@@ -60,22 +58,15 @@ IMAGES = """
 
 def test_getting_started(project):
     project.write("cog.yaml", f'build:\n  python_version: "{HERE}"\n')
-    words = project.command("run", "--engine", "local", "python")
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(project.root)
-        os.execve(words[0], words, project.environment)
-    shown = b""
-    while b">>>" not in shown:
-        shown += os.read(terminal, 65536)
-    os.write(terminal, b"print(6 * 7)\n")
-    while b"42" not in shown:
-        shown += os.read(terminal, 65536)
-    os.write(terminal, b"\x04")  # Ctrl-D
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert b"Running 'python'" in shown
+    terminal = project.in_terminal("run", "--engine", "local", "python")
+    terminal.wait_for(b">>>")
+    terminal.type(b"print(6 * 7)\n")
+    terminal.wait_for(b"42")
+    # Python reads keys at its prompt only: typed earlier, Ctrl-D would be no end of input.
+    terminal.wait_for(b">>>")
+    terminal.type(b"\x04")  # Ctrl-D
+    assert terminal.end() == 0
+    assert b"Running 'python'" in terminal.shown
 
     project.write("resnet50_weights_tf_dim_ordering_tf_kernels.h5", "weights")
     for package in (

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.runtime.server.harness import ROOT
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_and_nothing_is_left():
     command = [sys.executable, str(ROOT / "scripts" / "soak.py"), "--seconds", "20"]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
