@@ -58,6 +58,12 @@ class Lines(BasePredictor):
             print("a line of the log, number", i)
         return n
 
+class AsyncLines(BasePredictor):
+    async def predict(self, n: int) -> int:
+        for i in range(n):
+            print("a line of the log, number", i)
+        return n
+
 class Size(BasePredictor):
     def predict(self, file: Path) -> int:
         return os.path.getsize(file)
@@ -398,11 +404,12 @@ class Bench:
             self.turns(max(self.rounds // 2, 3), ports, stream, rate, first)
 
     def lines(self) -> None:
-        """A flood of log lines."""
-        row = self.row(f"{LINES:,} log lines", "s", 1, is_time=True, digits=2)
+        """A flood of log lines, also where each has to be told from those of other predictions."""
         request = post({"input": {"n": LINES}})
-        with self.servers("Lines") as ports:
-            self.turns(max(self.rounds // 2, 3), ports, lambda one: (timed(one, request),), row)
+        for name, slots, model in (("", 1, "Lines"), (f", async with {CLIENTS} slots", CLIENTS, "AsyncLines")):
+            row = self.row(f"{LINES:,} log lines{name}", "s", 1, is_time=True, digits=2)
+            with self.servers(model, slots) as ports:
+                self.turns(max(self.rounds // 2, 3), ports, lambda one: (timed(one, request),), row)
 
     def files(self) -> None:
         """Files in inputs and outputs."""

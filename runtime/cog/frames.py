@@ -30,8 +30,9 @@ the others.
 - `ready`: nothing more
 - `started`: `id`: user code begins
 - `output`: `id`, `index`, `chunk`, `files`: one yielded item, converted
-- `log`: `id` or null, `source` (`stdout` or `stderr`), `data`: only from async targets, where a line must be told
-  from those of other predictions; all else arrives through the pipes at descriptors 1 and 2
+- `log`: `id` or null, `source` (`stdout` or `stderr`), `data`, `batch`: only from async targets, where lines must be
+  told from those of other predictions; all else arrives through the pipes at descriptors 1 and 2. `batch` is the
+  number of the lines in the memory of `lines`, which the server reads when the worker has ended; 0 is in none
 - `metric`: `id`, `name`, `value` (null deletes), `mode` (`replace`, `incr`, `append`)
 - `done`: `id`, `status` (`succeeded`, `failed`, `canceled`), `output` and `files` (unless items were yielded: then
   `is_iterator` is true and `output` is absent), `error` (text or null), `seconds`. The slot is free when it is read.

@@ -35,13 +35,14 @@ class Job:
 
     def __init__(self, message: Mapping[str, Any], target: Target, send: Send) -> None:
         self.id = message["id"]
+        self.json_id = to_json(self.id)
         self.number = message["number"]
         self.is_canceled = False
         self.is_cancel_pending = False
         self.has_begun = False
         self.is_closed = False
         self.is_done = False
-        self.pending: dict[str, str] = {}
+        self.pending: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self.stage = Stage()
         self._message = message
         self._target = target
@@ -100,7 +101,7 @@ class Job:
         chunk, files = encoded
         placed = self.stage.place(files, is_last=False) if files else []
         text = '{"type":"output","id":%s,"index":%d,"chunk":%s,"files":%s}'
-        self._send(text % (to_json(self.id), self._count, to_json(chunk), to_json(placed)))
+        self._send(text % (self.json_id, self._count, to_json(chunk), to_json(placed)))
         self._count += 1
 
     def encoded_result(self, result: Any) -> tuple[Any, Any]:
@@ -138,7 +139,7 @@ class Job:
         except (ValueError, TypeError, RecursionError) as problem:
             made, status, error = '"output":null,"files":[]', "failed", "the output cannot be sent: %s" % problem
         text = '{"type":"done","id":%s,"status":"%s","error":%s,"seconds":%r,%s}'
-        self._send(text % (to_json(self.id), status, to_json(error), seconds, made))
+        self._send(text % (self.json_id, status, to_json(error), seconds, made))
 
     def _clean(self) -> None:
         self.stage.clean()

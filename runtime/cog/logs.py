@@ -9,7 +9,10 @@ import os
 import sys
 import traceback
 from contextvars import ContextVar
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .lines import Lines
 
 __all__ = [
     "PREDICTION",
@@ -22,7 +25,7 @@ __all__ = [
     "prepare",
 ]
 
-MAX_PENDING = 64 * 1024
+MAX_PIECES = 256
 
 PREDICTION: ContextVar[Any] = ContextVar("cog_prediction", default=None)
 """The job that the running code belongs to, in async targets."""
@@ -93,21 +96,21 @@ class WorkerStream(io.TextIOWrapper):
     """`sys.stdout` or `sys.stderr` of a worker; `attribute_lines` makes it a `TaskStream`, wherever it was stored."""
 
     source = ""
-    send: Callable[[Any, str, str], None]
+    lines: Lines
 
 
 class TaskStream(WorkerStream):
-    """What a prediction writes goes to `send(job, source, text)`, line by line; all else to the descriptor."""
+    """What a prediction writes goes to the gathered lines when a line is complete; all else to the descriptor."""
 
     def write(self, text: str) -> int:
         job = PREDICTION.get()
         if job is None or job.is_done or not isinstance(text, str):
             return super().write(text)
-        pending = job.pending.get(self.source, "") + text
-        end = pending.rfind("\n") + 1 if len(pending) < MAX_PENDING else len(pending)
-        job.pending[self.source] = pending[end:]
-        if end:
-            self.send(job, self.source, pending[:end])
+        pieces = job.pending[self.source]
+        pieces.append(text)
+        if ("\n" in text or len(pieces) > MAX_PIECES) and not self.lines.add(job, self.source, pieces):
+            super().write("".join(pieces))
+            pieces.clear()
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -117,15 +120,17 @@ class TaskStream(WorkerStream):
     def flush(self) -> None:
         job = PREDICTION.get()
         if job is not None and not job.is_done:
-            rest = job.pending.pop(self.source, "")
-            if rest:
-                self.send(job, self.source, rest)
+            pieces = job.pending[self.source]
+            if pieces:
+                self.lines.add(job, self.source, pieces, is_rest=True)
         super().flush()
 
 
-def attribute_lines(send: Callable[[Any, str, str], None]) -> None:
+def attribute_lines(lines: Lines) -> None:
     """From now on, tell the lines of concurrent predictions apart."""
+    # What a prediction forks does not talk to the server: it writes to the descriptors.
+    os.register_at_fork(after_in_child=lambda: PREDICTION.set(None))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, WorkerStream):
-            stream.send = send
+            stream.lines = lines
             stream.__class__ = TaskStream

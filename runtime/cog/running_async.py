@@ -13,11 +13,13 @@ import threading
 import time
 from collections import deque
 from _signal import signal as set_handler  # what signal.signal() calls, without 10 µs of looking up enums
+from types import FrameType
 from typing import Any, Callable, Deque, Mapping
 
 from .exceptions import CancelationException
 from .frames import Channel
 from .jobs import Health, Job, Numbers, slots
+from .lines import Lines
 from .logs import PREDICTION, attribute_lines
 from .predictor import Target
 from .scope import scope_of_prediction
@@ -27,13 +29,14 @@ __all__ = ["AsyncRunner"]
 # After this time a cancel that the loop has not seen becomes a signal.
 PATIENCE_SECONDS = 1.0
 REPEAT_SECONDS = 0.05
+LINES_FILE = Lines.add.__code__.co_filename
 SIGUSR1 = int(signal.SIGUSR1)
 
 
 class AsyncRunner:
     """Runs jobs as tasks. Everything but `cancel`, `stop` and `abandon` runs in the main thread."""
 
-    def __init__(self, channel: Channel, target: Target) -> None:
+    def __init__(self, channel: Channel, target: Target, memory: int) -> None:
         self.max_concurrency = slots(target)
         self.health = _LoopHealth(self, target.healthcheck)
         self.loop = asyncio.new_event_loop()
@@ -50,7 +53,8 @@ class AsyncRunner:
         self._is_stopping = False
         self._is_sending = False
         self._is_refused = False
-        attribute_lines(self._log)
+        self._lines = Lines(memory, channel.send)
+        attribute_lines(self._lines)
 
     # Called in the control thread.
 
@@ -112,8 +116,9 @@ class AsyncRunner:
             return 1
         return 0
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message whole: the main thread is not interrupted meanwhile."""
+    def send(self, message: Mapping[str, Any] | str) -> None:
+        """Send a message whole, after all lines: the main thread is not interrupted meanwhile."""
+        self._lines.flush()
         if threading.get_ident() != self._main_id:
             self._channel.send(message)
             return
@@ -126,14 +131,11 @@ class AsyncRunner:
             self._is_refused = False
             self._on_signal()
 
-    def _log(self, job: Job, source: str, text: str) -> None:
-        self.send({"type": "log", "id": job.id, "source": source, "data": text})
-
-    def _on_signal(self, *_: Any) -> None:
+    def _on_signal(self, number: int = 0, frame: FrameType | None = None) -> None:
         # A handler runs in the context of what it interrupts, so this is the job that blocks.
         job = PREDICTION.get()
-        self._is_refused = self._is_sending
-        if job is not None and job.is_cancel_pending and not self._is_sending:
+        self._is_refused = self._is_sending or _is_writing(frame)
+        if job is not None and job.is_cancel_pending and not self._is_refused:
             job.is_cancel_pending = False
             raise CancelationException("the prediction was cancelled")
 
@@ -237,6 +239,15 @@ class AsyncRunner:
         finally:
             if hasattr(items, "aclose"):
                 await items.aclose()
+
+
+def _is_writing(frame: FrameType | None) -> bool:
+    """Whether a line is just being written, which must come to its end."""
+    while frame is not None:
+        if frame.f_code.co_filename == LINES_FILE:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _Steps:

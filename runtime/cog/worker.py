@@ -1,4 +1,4 @@
-"""`python -m cog.worker --fd N --control-fd N --mode predict|train --target file.py:Name`: the model's process.
+"""`python -m cog.worker --fd N --control-fd N --memory-fd N --mode predict|train --target FILE:NAME`: a model's process.
 
 It speaks the messages of `frames` over two sockets. The main thread imports the model, sets it up, and then takes
 predictions from the first socket and runs them; a second thread waits at the other one, so that a prediction can be
@@ -33,10 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cog.worker", description=__doc__, allow_abbrev=False)
     parser.add_argument("--fd", type=int, required=True, help="descriptor of the socket to the server")
     parser.add_argument("--control-fd", type=int, required=True, help="descriptor of the socket for cancels")
+    parser.add_argument("--memory-fd", type=int, required=True, help="descriptor of memory for lines of the log")
     parser.add_argument("--mode", choices=("predict", "train"), default="predict")
     parser.add_argument("--target", required=True, help="file.py:Name")
     options = parser.parse_args(arguments)
-    worker = _Process(Channel(_connect(options.fd)), Channel(_connect(options.control_fd)))
+    os.set_inheritable(options.memory_fd, False)
+    worker = _Process(Channel(_connect(options.fd)), Channel(_connect(options.control_fd)), options.memory_fd)
     _own_descriptors()
     status = worker.run(options.target, options.mode)
     logs.flush()
@@ -73,8 +75,9 @@ def _own_descriptors() -> None:
 class _Process:
     """The life of the worker: load, set up, then predictions until the end."""
 
-    def __init__(self, channel: Channel, control: Channel) -> None:
+    def __init__(self, channel: Channel, control: Channel, memory: int) -> None:
         self.channel = channel
+        self._memory = memory
         self._control = control
         self._lock = threading.Lock()
         self._runner: Any = None
@@ -85,7 +88,7 @@ class _Process:
         threading.Thread(target=self._listen, name="cog-control", daemon=True).start()
         try:
             target = load_target(reference, mode)
-            runner = _runner(self.channel, target)
+            runner = self._make_runner(target)
             loaded = _description(target, runner.max_concurrency)
         except BaseException as error:
             return self._fail("load_failed", error)
@@ -103,6 +106,15 @@ class _Process:
                 self._obey(message)
         self.channel.send({"type": "ready"})
         return int(runner.run())
+
+    def _make_runner(self, target: Target) -> Any:
+        if target.signature.is_async:
+            from .running_async import AsyncRunner
+
+            return AsyncRunner(self.channel, target, self._memory)
+        from .running import SyncRunner
+
+        return SyncRunner(self.channel, target)
 
     def _fail(self, kind: str, error: BaseException) -> int:
         logs.flush()
@@ -145,16 +157,6 @@ class _Process:
             timer.daemon = True
             timer.start()
             self._runner.abandon()
-
-
-def _runner(channel: Channel, target: Target) -> Any:
-    if target.signature.is_async:
-        from .running_async import AsyncRunner
-
-        return AsyncRunner(channel, target)
-    from .running import SyncRunner
-
-    return SyncRunner(channel, target)
 
 
 def _description(target: Target, max_concurrency: int) -> dict[str, Any]:

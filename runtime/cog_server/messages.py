@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Union
 
 import msgspec
 from cog.frames import INLINE_BYTES, MAX_BYTES
+from cog.lines import MEMORY_BYTES, NUMBER
 from msgspec import Raw, Struct
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "SetupFailed",
     "Started",
     "encode_frame",
+    "unsent_lines",
 ]
 
 _LENGTH = struct.Struct(">I")
@@ -89,6 +91,7 @@ class Log(Struct, tag_field="type", tag="log"):
     data: str
     id: Optional[str] = None
     source: str = "stdout"
+    batch: int = 0
 
 
 class Metric(Struct, tag_field="type", tag="metric"):
@@ -112,6 +115,11 @@ class Health(Struct, tag_field="type", tag="health"):
     nonce: Any = None
     ok: bool = True
     error: Optional[str] = None
+
+
+class _About(Struct):
+    id: str
+    source: str
 
 
 class _Spilled(Struct, tag_field="type", tag="spilled"):
@@ -176,6 +184,19 @@ def _decode_loosely(body: bytes, error: Exception) -> Optional[Message]:
         return _decoder.decode(text.encode())  # type: ignore[return-value]
     except (ValueError, msgspec.MsgspecError, RecursionError) as again:
         raise ProtocolError("a frame is not JSON: %s" % again) from error
+
+
+def unsent_lines(memory: int, last_batch: int) -> Optional[Log]:
+    """What a worker that has ended had no time to send, if it was not sent after all; the format is in `cog.lines`."""
+    data = os.pread(memory, MEMORY_BYTES, 0).rstrip(b"\0")
+    if len(data) < NUMBER.size or NUMBER.unpack_from(data)[0] <= last_batch:
+        return None
+    about, _, text = data[NUMBER.size :].partition(b"\n")
+    try:
+        log = msgspec.json.decode(about, type=_About)
+    except msgspec.MsgspecError:
+        return None
+    return Log(data=text.decode("utf-8", "replace"), id=log.id, source=log.source) if text else None
 
 
 class FrameReader:

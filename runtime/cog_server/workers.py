@@ -15,12 +15,16 @@ import select
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import uuid
-from typing import Callable, Dict, List, Mapping, Optional, Tuple
+from itertools import chain
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .messages import FrameReader, Message, ProtocolError, encode_frame
+from cog.lines import MEMORY_BYTES
+
+from .messages import FrameReader, Log, Message, ProtocolError, encode_frame, unsent_lines
 from .scratch import Scratch
 
 __all__ = ["Worker", "describe_exit", "kill_group", "worker_command", "worker_environment"]
@@ -33,14 +37,15 @@ MARK, SCRATCH = "COGC_WORKER", "COGC_SCRATCH"
 # How often, and after what time, processes without an environment are looked at again; those of the kernel have none.
 MAX_SCANS, SCAN_SECONDS = 10, 0.002
 KERNEL_THREADS = 2
+FLOOD_READS, FLOOD_SECONDS = 16, 0.002
 _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
 _SERVER_SECRETS = ("COG_API_TOKEN", "WEBHOOK_AUTH_TOKEN", "COGC_REDIS_URL")
 
 
-def worker_command(python: str, mode: str, target: str, descriptor: int, control: int) -> List[str]:
-    """The command line of a worker that serves `target`, with the descriptors of its two sockets."""
-    sockets = ["--fd", str(descriptor), "--control-fd", str(control)]
-    return [python, "-m", "cog.worker", *sockets, "--mode", mode, "--target", target]
+def worker_command(python: str, mode: str, target: str, descriptors: Sequence[int]) -> List[str]:
+    """The command line of a worker that serves `target`, with the descriptors of its two sockets and its memory."""
+    options = zip(("--fd", "--control-fd", "--memory-fd"), map(str, descriptors))
+    return [python, "-m", "cog.worker", *chain(*options), "--mode", mode, "--target", target]
 
 
 def worker_environment(environment: Mapping[str, str], sdk: str, mark: str, scratch: str = "") -> Dict[str, str]:
@@ -92,18 +97,21 @@ class Worker:
         self.is_gone = False
         (ours, theirs), (our_control, their_control) = socket.socketpair(), socket.socketpair()
         out, err = os.pipe(), os.pipe()
+        self._memory = _shared_memory()
+        self._batch = 0
+        descriptors = (theirs.fileno(), their_control.fileno(), self._memory)
         try:
             self._process = subprocess.Popen(
-                worker_command(python, mode, target, theirs.fileno(), their_control.fileno()),
+                worker_command(python, mode, target, descriptors),
                 stdin=subprocess.DEVNULL,
                 stdout=out[1],
                 stderr=err[1],
                 env=worker_environment(environment, sdk, self.mark, self._folder),
-                pass_fds=(theirs.fileno(), their_control.fileno()),
+                pass_fds=descriptors,
                 start_new_session=True,
             )
         except OSError:
-            for descriptor in (out[0], err[0]):
+            for descriptor in (out[0], err[0], self._memory):
                 os.close(descriptor)
             ours.close()
             our_control.close()
@@ -127,6 +135,7 @@ class Worker:
         for descriptor, _ in self._pipes:
             self._poll.register(descriptor, select.POLLIN)
         self._transports: List[asyncio.Transport] = []
+        self._streak, self._read_at = 0, 0.0
         self._is_connected = True
         self._has_exited = False
         self._is_killed = False
@@ -140,9 +149,10 @@ class Worker:
         """Begin to read."""
         self._loop = asyncio.get_running_loop()
         self._on_output, self._on_gone = on_output, on_gone
-        self._reader = FrameReader(lambda message: on_message(self, message))
+        self._on_message = on_message
+        self._reader = FrameReader(self._hear)
         for descriptor, source in self._pipes:
-            self._loop.add_reader(descriptor, self._read_pipe, descriptor, source)
+            self._watch_pipe(descriptor, source)
         protocols = (_Messages(self), _Control(self))
         for connection, protocol in zip(self._sockets, protocols):
             connection.setblocking(False)
@@ -184,6 +194,21 @@ class Worker:
         kill_group(self.pid)
         _kill_marked(self.mark, self.pid)
 
+    def _watch_pipe(self, descriptor: int, source: str) -> None:
+        if (descriptor, source) in self._pipes:
+            self._loop.add_reader(descriptor, self._pipe_is_ready, descriptor, source)
+
+    def _pipe_is_ready(self, descriptor: int, source: str) -> None:
+        self._read_pipe(descriptor, source)
+        now = self._loop.time()
+        self._streak = self._streak + 1 if now - self._read_at <= FLOOD_SECONDS else 0
+        self._read_at = now
+        if self._streak > FLOOD_READS:
+            # To wake up for each line of a flood costs more than the line itself: let some gather.
+            self._streak = 0
+            self._loop.remove_reader(descriptor)
+            self._loop.call_later(FLOOD_SECONDS, self._watch_pipe, descriptor, source)
+
     def _read_pipe(self, descriptor: int, source: str) -> int:
         try:
             data = os.read(descriptor, READ_BYTES)
@@ -212,6 +237,11 @@ class Worker:
         except ProtocolError as error:
             logger.error("the worker is stopped: %s", error)
             self.kill()
+
+    def _hear(self, message: Message) -> None:
+        if type(message) is Log and message.batch:
+            self._batch = message.batch
+        self._on_message(self, message)
 
     def _disconnected(self) -> None:
         self._is_connected = False
@@ -252,6 +282,10 @@ class Worker:
         if self.is_gone:
             return
         self.drain()
+        last_lines = unsent_lines(self._memory, self._batch)
+        os.close(self._memory)
+        if last_lines is not None:
+            self._on_message(self, last_lines)
         self.is_gone = True
         for descriptor, _ in list(self._pipes):
             self._close_pipe(descriptor)
@@ -276,6 +310,17 @@ class _Control(asyncio.Protocol):
 
     def connection_lost(self, error: Optional[Exception]) -> None:
         self._worker._lose()
+
+
+def _shared_memory() -> int:
+    """The descriptor of as many zero bytes as `cog.lines` needs."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("cogc-lines")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, MEMORY_BYTES)
+    return descriptor
 
 
 def kill_group(pid: int) -> None:

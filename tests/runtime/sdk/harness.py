@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -133,12 +134,14 @@ def start(folder, source, name="Predictor", mode="predict", environment=None, is
     (ours, theirs), (our_control, their_control) = socket.socketpair(), socket.socketpair()
     variables = {**os.environ, "PYTHONPATH": str(ROOT / "runtime"), **(environment or {})}
     arguments = ["--fd", str(theirs.fileno()), "--control-fd", str(their_control.fileno())]
-    arguments += ["--mode", mode, "--target", "predict.py:" + name]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cog.worker", *arguments],
-        cwd=str(folder), env=variables, pass_fds=[theirs.fileno(), their_control.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+    with tempfile.TemporaryFile() as memory:
+        memory.truncate(128 * 1024)
+        arguments += ["--memory-fd", str(memory.fileno()), "--mode", mode, "--target", "predict.py:" + name]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cog.worker", *arguments],
+            cwd=str(folder), env=variables, pass_fds=[theirs.fileno(), their_control.fileno(), memory.fileno()],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
     theirs.close()
     their_control.close()
     process.stdin.close()

@@ -263,3 +263,154 @@ def test_an_async_worker_ends_on_shutdown_and_when_the_socket_closes(worker):
     found.receive("started")
     found.hang_up()
     assert found.process.wait(10) is not None
+
+
+def test_floods_of_lines_come_whole_and_in_order(worker):
+    source = """
+        import asyncio
+        @concurrent(max=2)
+        async def predict(n: int) -> str:
+            for i in range(n):
+                print("out", i)
+                if i % 100 == 99:
+                    sys.stderr.write("err %d\\n" % i)
+                    await asyncio.sleep(0)
+            sys.stdout.write("no end of line")
+            return "x"
+        """
+    found = worker(source, "predict")
+    ids = [found.begin({"n": n}) for n in (2000, 3000)]
+    messages = found.finish()
+    messages += found.finish()
+    for id_, n in zip(ids, (2000, 3000)):
+        wanted = "".join("out %d\n" % i + ("err %d\n" % i if i % 100 == 99 else "") for i in range(n))
+        assert logs_of(messages, id_) == wanted + "no end of line"
+
+
+def test_lines_come_before_what_was_made_after_them(worker):
+    source = """
+        @concurrent(max=2)
+        async def predict() -> AsyncIterator[int]:
+            for i in range(5):
+                print("line", i)
+                current_scope().record_metric("m", i)
+                print("more", i)
+                yield i
+        """
+    found = worker(source, "predict")
+    kinds = [m["type"] for m in found.finish(found.begin()) if m["type"] != "started"]
+    assert kinds == ["log", "metric", "log", "output"] * 5 + ["done"]
+
+
+def test_lines_come_soon_even_from_a_prediction_that_blocks_the_loop(worker):
+    source = """
+        @concurrent(max=2)
+        async def predict() -> str:
+            for i in range(3):
+                print("line", i)
+            time.sleep(60)
+        """
+    found = worker(source, "predict")
+    id_ = found.begin()
+    text = ""
+    while "line 2\n" not in text:
+        text += found.receive("log")["data"]
+    found.cancel(id_)
+    assert found.finish(id_)[-1]["status"] == "canceled"
+
+
+def test_a_forked_child_of_a_prediction_may_write(worker):
+    source = """
+        import multiprocessing
+        def child():
+            print("from the child", flush=True)
+        @concurrent(max=2)
+        async def predict() -> int:
+            process = multiprocessing.get_context("fork").Process(target=child)
+            process.start()
+            process.join()
+            return process.exitcode
+        """
+    found = worker(source, "predict")
+    assert found.predict()["output"] == 0
+    assert "from the child" in found.log_with("from the child")
+
+
+def test_threads_of_a_prediction_lose_no_lines(worker):
+    source = """
+        import asyncio, contextvars
+        @concurrent(max=2)
+        async def predict(n: int) -> str:
+            def write(thread):
+                for i in range(n):
+                    print("thread", thread, "line", i)
+            loop = asyncio.get_running_loop()
+            calls = [(contextvars.copy_context().run, write, thread) for thread in range(4)]
+            await asyncio.gather(*[loop.run_in_executor(None, *call) for call in calls])
+            return "x"
+        """
+    found = worker(source, "predict")
+    id_ = found.begin({"n": 500})
+    # print() writes in pieces, which may come between each other.
+    wanted = "".join("thread %d line %d\n" % (thread, i) for thread in range(4) for i in range(500))
+    assert sorted(logs_of(found.finish(), id_)) == sorted(wanted)
+
+
+def test_a_cancel_in_a_flood_of_lines_neither_loses_nor_repeats_any(worker):
+    source = """
+        import itertools
+        @concurrent(max=2)
+        async def predict() -> str:
+            for i in itertools.count():
+                print("line", i)
+        """
+    found = worker(source, "predict")
+    id_ = found.begin()
+    text = found.receive("log")["data"]
+    found.cancel(id_)
+    messages = found.finish(id_)
+    assert messages[-1]["status"] == "canceled"
+    lines = (text + logs_of(messages, id_)).split("\n")
+    assert lines[:-1] == ["line %d" % i for i in range(len(lines) - 1)]
+
+
+def test_lines_larger_than_the_shared_memory_come_whole(worker):
+    source = """
+        @concurrent(max=2)
+        async def predict(n: int) -> str:
+            print("first")
+            print("x" * n)
+            print("no end of line " * n, end="")
+            print("last")
+            return "x"
+        """
+    found = worker(source, "predict")
+    id_ = found.begin({"n": 200000})
+    assert logs_of(found.finish(), id_) == "first\n" + "x" * 200000 + "\n" + "no end of line " * 200000 + "last\n"
+
+
+def test_what_a_finalizer_writes_while_a_line_is_written_is_not_lost(worker):
+    source = """
+        import gc
+        class Noisy:
+            def __init__(self): self.me = self
+            def __del__(self): print("finalizer")
+        @concurrent(max=2)
+        async def predict() -> str:
+            gc.set_threshold(1)
+            for i in range(200):
+                Noisy()
+                print("line", i)
+            gc.set_threshold(700)
+            gc.collect()
+            return "x"
+        """
+    found = worker(source, "predict")
+    id_ = found.begin()
+    messages = found.finish()
+    assert messages[-1]["status"] == "succeeded"
+    text = logs_of(messages, id_) + found.log
+    assert text.count("finalizer") == 200
+    assert "".join(line + "\n" for line in text.split("\n") if line.startswith("line")) == "".join(
+        "line %d\n" % i for i in range(200)
+    )
