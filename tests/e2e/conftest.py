@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.images import Engine, Image, Project
+from tests.e2e.serving import CONFIG, FILES
 
 PREDICT = """\
 from cog import BasePredictor, Input
@@ -97,6 +98,12 @@ def hello_project(project: MakeProject) -> Project:
 def hello(engine: Engine, hello_project: Project) -> Image:
     (hello_project.root / "run.sh").chmod(0o755)
     return engine.compile_and_build("hello", hello_project)
+
+
+@pytest.fixture(scope="session")
+def model(image: Callable[..., Image]) -> Image:
+    """A model whose containers the tests run."""
+    return image("serving", CONFIG.format(python="3.11", packages="six==1.16.0"), FILES)
 
 
 # -- packages to install ----------------------------------------------------------------------

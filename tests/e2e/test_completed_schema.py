@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.images import BuildFailed, Engine, Image, Project
-from tests.e2e.test_serving import serving
+from tests.e2e.serving import serving
 
 pytestmark = pytest.mark.engine
 

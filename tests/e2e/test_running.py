@@ -13,11 +13,14 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import MakeProject
 from tests.e2e.images import Engine, Project, cogc_program
+from tests.e2e.recording import recording
+from tests.e2e.serving import receiving
 
 pytestmark = pytest.mark.engine
 
@@ -133,6 +136,22 @@ def test_gpus_that_are_not_there(made: Project) -> None:
         made.write("cog.yaml", config)
     assert "Missing device driver, re-trying without GPU" in done.stderr
     assert (made.root / "out.txt").read_text() == "hello you"
+
+
+def test_engine_is_asked_for_the_gpus_of_the_option(made: Project, tmp_path: Path) -> None:
+    wanted = {"all": (-1, None), "2": (2, None), "device=0,1": (0, ["0", "1"])}
+    for spec, request in wanted.items():
+        (place := tmp_path / spec.replace(",", "-")).mkdir()
+        with recording(place) as kept:
+            words = ("predict", "--engine", "docker", "--gpus", spec)
+            refused = made.cogc(*words, check=False, environment={"DOCKER_HOST": kept.host})
+        assert "COG603" in refused.stderr, spec
+        (asked,) = [created["HostConfig"]["DeviceRequests"] for created in kept.created()]
+        assert [(one["Count"], one["DeviceIDs"], one["Capabilities"]) for one in asked] == [(*request, [["gpu"]])]
+    with recording(tmp_path) as kept:
+        words = ("predict", "--engine", "docker", "--gpus", "none", "-o", "out.txt")
+        made.cogc(*words, environment={"DOCKER_HOST": kept.host})
+    assert [created["HostConfig"]["DeviceRequests"] for created in kept.created()] == [None]
 
 
 def test_prediction_on_an_image(engine: Engine, made: Project, project: MakeProject) -> None:
@@ -257,17 +276,38 @@ def serving(made: Project, *words: str) -> Iterator[tuple[subprocess.Popen[str],
 def test_server_answers_until_ctrl_c(engine: Engine, made: Project) -> None:
     with serving(made, "-p", "18766") as (process, url):
         assert url == "http://127.0.0.1:18766"
-        request = urllib.request.Request(
-            f"{url}/predictions", json.dumps({"input": {"text": "http"}}).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert json.load(answer)["status"] == "succeeded"
+        assert json.loads(_post(f"{url}/predictions", {"input": {"text": "http"}}))["status"] == "succeeded"
         taken = made.cogc("serve", "--engine", "docker", "-p", "18766", check=False)
         assert taken.returncode == 1
         assert "COG602" in taken.stderr
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     assert _ours(engine, made) == set()
+
+
+def test_output_files_are_uploaded_to_the_host(engine: Engine, made: Project) -> None:
+    with receiving(engine) as receiver:
+        words = ("-p", "18767", "--upload-url", f"{receiver.url}/uploads/")
+        with serving(made, *words) as (_, url):
+            answer = json.loads(_post(f"{url}/predictions", {"input": {"text": "uploads"}}))
+        assert answer["output"].startswith(f"{receiver.url}/uploads/"), answer
+        assert receiver.next().body == b"hello uploads"
+
+
+def test_killed_command_leaves_no_container(engine: Engine, made: Project) -> None:
+    with serving(made, "-p", "18768") as (process, _):
+        assert len(_ours(engine, made)) == 1
+        process.kill()
+        deadline = time.monotonic() + 120
+        while _ours(engine, made):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def _post(url: str, document: dict) -> bytes:
+    request = urllib.request.Request(url, json.dumps(document).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return answer.read()
 
 
 def _ours(engine: Engine, made: Project) -> set[str]:
