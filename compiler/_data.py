@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ __all__ = [
     "diagnostic_page",
     "load_schema",
     "load_table",
+    "load_table_schema",
     "matrix_checksum",
+    "matrix_digests",
     "matrix_version",
     "runtime_files",
     "schema_names",
+    "table_names",
 ]
 
 _HERE = Path(__file__).parent
@@ -60,12 +64,34 @@ def matrix_version() -> str:
 
 
 @cache
-def matrix_checksum() -> str:
-    """The SHA-256 of all tables of the bundled matrix, by name and content."""
-    digest = hashlib.sha256()
-    for path in sorted(_folder("compatibility").glob("*.json")):
-        digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+def table_names() -> tuple[str, ...]:
+    """The names of all tables of the bundled matrix, sorted."""
+    return tuple(sorted(path.stem for path in _folder("compatibility").glob("*.json")))
+
+
+@cache
+def load_table_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of the table `name`: its own, or the one that all packages share."""
+    folder = _folder("compatibility") / "schema"
+    own = folder / f"{name}.schema.json"
+    schema: dict[str, Any] = json.loads((own if own.is_file() else folder / "matrix.schema.json").read_bytes())
+    return schema
+
+
+@cache
+def matrix_digests() -> dict[str, str]:
+    """The SHA-256 of each table of the bundled matrix, by the name of the table."""
+    folder = _folder("compatibility")
+    return {name: hashlib.sha256((folder / f"{name}.json").read_bytes()).hexdigest() for name in table_names()}
+
+
+def matrix_checksum(others: Mapping[str, str] | None = None) -> str:
+    """The SHA-256 over all tables, by name and content; `others` are the SHA-256 of tables in place of bundled ones."""
+    digests = {**matrix_digests(), **(others or {})}
+    whole = hashlib.sha256()
+    for name in sorted(digests):
+        whole.update(f"{name}.json\0".encode() + bytes.fromhex(digests[name]))
+    return whole.hexdigest()
 
 
 @cache

@@ -148,6 +148,10 @@ CATALOGUE: dict[str, Entry] = {
     # COG27x: size
     "COG270": Entry("budget-exceeded", "error", "The image will be larger than its budget."),
     "COG271": Entry("cuda-twice", "warning", "CUDA is in the base image and in packages as well."),
+    # COG28x: tables of the compatibility matrix that a project brings
+    "COG280": Entry("invalid-table", "error", "A table of the compatibility matrix cannot be used."),
+    "COG281": Entry("table-changed", "error", "A table of the project is not the one that `cogc matrix use` wrote."),
+    "COG282": Entry("own-tables", "info", "Versions are chosen with tables that the project brings."),
     # COG30x: project files and the image
     "COG300": Entry("target-file-missing", "error", "The file of a target does not exist or cannot be read."),
     "COG301": Entry(

@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": "explain a diagnostic code, or say why each line of the Dockerfile is there",
     "why": "say why a version was chosen: of Python, CUDA, the base image or a package",
     "why-not": "say what would come of another version",
+    "matrix": "show, check and compare the compatibility tables, or use newer ones in a project",
     "schema": "print the OpenAPI schema of the model, compare two, or print a JSON Schema",
     "build": "build the image with Docker",
     "push": "build the image and push it to its registry",

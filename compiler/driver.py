@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+import json
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from . import __version__
-from ._data import load_table, matrix_version, runtime_files
+from ._data import load_table, matrix_checksum, matrix_version, runtime_files, table_names
 from .backends.context import STAGING, staged_files
 from .diagnostics import Diagnostic, has_errors, in_order, report
 from .frontend.bind import bind, check_legacy_layout
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .backends.filters import DockerfileOptions
     from .backends.llb.definition import Definition
     from .backends.llb.lower import LlbOptions, Lowered
+    from .frontend.project_matrix import ProjectTables
     from .ir.lock import LockedPackage
     from .ir.size import SizePart
 
@@ -46,6 +48,8 @@ __all__ = [
     "dockerfile_text",
     "files_of_weights",
     "llb_build",
+    "matrix_of",
+    "matrix_with",
     "read_config",
     "read_schema",
     "read_targets",
@@ -59,7 +63,7 @@ class Source:
 
     `directory` is the name of the project's folder, from which the image gets its name. `certificate` is PEM
     text to trust in the image, `schema` an OpenAPI document to take instead of that of the source. `lock` is the
-    content of the lock that the build must follow, and its name.
+    content of the lock that the build must follow, and its name. `tables` take the place of bundled ones.
     """
 
     config: bytes
@@ -69,6 +73,7 @@ class Source:
     certificate: str | None = None
     schema: SourceFile | None = None
     lock: tuple[bytes, str] | None = None
+    tables: ProjectTables | None = None
 
 
 @record
@@ -84,7 +89,8 @@ class Compilation:
     """How far a compilation came, with all diagnostics in order. A stage after an error is None.
 
     `is_staging_hidden` says that .dockerignore keeps the staging directory out of the build context. `sizes` are the
-    parts of the image with their sizes, where they were asked for or there is a budget.
+    parts of the image with their sizes, where they were asked for or there is a budget. `matrix` is the one that it was
+    resolved with.
     """
 
     config: Config | None = None
@@ -94,6 +100,7 @@ class Compilation:
     staged: tuple[tuple[str, bytes], ...] = ()
     is_staging_hidden: bool = False
     sizes: tuple[SizePart, ...] = ()
+    matrix: Matrix | None = field(default=None, compare=False, repr=False)
 
     @property
     def has_errors(self) -> bool:
@@ -103,7 +110,30 @@ class Compilation:
 
 def bundled_matrix() -> Matrix:
     """The compatibility matrix that comes with cogc; its tables are read when they are needed."""
-    return Matrix(matrix_version(), _table)
+    return Matrix(matrix_version(), _table, matrix_checksum)
+
+
+def matrix_of(source: Source) -> Matrix:
+    """The compatibility matrix of the project: with the tables that it brings, in place of those of cogc."""
+    tables = source.tables
+    return bundled_matrix() if tables is None else matrix_with(tables)
+
+
+def matrix_with(tables: ProjectTables) -> Matrix:
+    """The bundled matrix, with these tables in the place of its own."""
+    raw = dict(tables.tables)
+    read: dict[str, dict[str, object]] = {}
+
+    def table(name: str) -> dict[str, object]:
+        if name not in raw:
+            return _table(name)
+        if name not in read:
+            read[name] = json.loads(raw[name])
+        return read[name]
+
+    versions = {table(name)["matrix"] for name in raw} if raw.keys() >= set(table_names()) else set()
+    whole = str(versions.pop()) if len(versions) == 1 else None
+    return Matrix(tables.version(whole), table, lambda: matrix_checksum(dict(tables.digests)))
 
 
 def _table(name: str) -> dict[str, object]:
@@ -136,9 +166,10 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix, *, me
     """Everything but the writing: configuration, facts about the project, both levels of the IR.
 
     With a lock the decisions are those of the lock. Sizes are estimated when there is a budget, or with `measures`.
-    Errors of its own: COG261–COG264, COG270; warning: COG271.
+    Errors of its own: COG261–COG264, COG270; warning: COG271; info: COG282.
     """
     config, found = read_config(source)
+    found += _own_tables(source, matrix)
     if config is None:
         return Compilation(diagnostics=in_order(found))
     dockerignore, problems = _dockerignore(source.files)
@@ -193,6 +224,7 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix, *, me
         staged=staged,
         is_staging_hidden=is_hidden,
         sizes=sizes,
+        matrix=matrix,
     )
 
 
@@ -233,6 +265,17 @@ def files_of_weights(source: Source) -> tuple[FileEntry, ...]:
     entries = tuple(source.files.walk())
     weights, _ = find_weights(entries, dockerignore)
     return weight_files(weights, entries, dockerignore)
+
+
+def _own_tables(source: Source, matrix: Matrix) -> tuple[Diagnostic, ...]:
+    """COG282: the decisions are not made with the tables of cogc alone."""
+    if source.tables is None:
+        return ()
+    from .frontend.project_matrix import CHECKSUMS, DIRECTORY
+
+    names = ", ".join(name for name, _ in source.tables.digests)
+    message = f"versions are chosen with matrix {matrix.version}: {DIRECTORY} brings {names}"
+    return (report("COG282", message, Span.of_file(f"{DIRECTORY}/{CHECKSUMS}")),)
 
 
 def read_targets(source: Source) -> tuple[Config | None, tuple[Diagnostic, ...]]:

@@ -25,6 +25,8 @@ from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from cogc.ir.matrix_text import render_table
+
 Record = dict[str, Any]
 Tables = dict[str, Record]
 
@@ -636,43 +638,6 @@ def python_rows(raw: Record) -> list[Record]:
     ]
 
 
-def one_line(value: Any) -> str:
-    """JSON on one line, in the keys' own order."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def members(record: Record) -> str:
-    """`"a": 1, "b": 2`, without the braces."""
-    return one_line(record)[1:-1]
-
-
-def format_row(row: Record) -> str:
-    """A package row: head, one line per build, tail."""
-    row = drop_empty(row)
-    keys = list(row)
-    at = keys.index("builds")
-    head = members({key: row[key] for key in keys[:at]})
-    tail = members({key: row[key] for key in keys[at + 1 :]})
-    builds = [one_line(build) for build in row["builds"]]
-    if len(builds) == 1:
-        return f'    {{{head},\n     "builds": [{builds[0]}],\n     {tail}}}'
-    listed = ",\n       ".join(builds)
-    return f'    {{{head},\n     "builds": [\n       {listed}],\n     {tail}}}'
-
-
-def format_list(name: str, rows: Iterable[str]) -> str:
-    """A named list, its already formatted rows on lines of their own."""
-    return f'  "{name}": [\n' + ",\n".join(rows) + "\n  ]"
-
-
-def format_file(head: Record, sources: Record, lists: Iterable[str]) -> str:
-    """A whole file: head members, sources, lists."""
-    parts = [f"  {members({key: value})}" for key, value in head.items()]
-    cited = ",\n".join(f"    {members({key: value})}" for key, value in sources.items())
-    parts.append('  "sources": {\n' + cited + "\n  }")
-    return "{\n" + ",\n".join([*parts, *lists]) + "\n}\n"
-
-
 def source_entries(sources: dict[str, tuple[str, str]], raw: Record, cited: set[str]) -> Record:
     """The sources a file cites, each with the day its raw table was made."""
     return {
@@ -694,10 +659,9 @@ def sources_cited(value: Any) -> set[str]:
 
 def package_file(name: str, tables: Tables, matrix: str) -> str:
     """Text of one package's table."""
-    rows = sort_rows(package_rows(name, tables, known_pythons(tables)))
+    rows = [drop_empty(row) for row in sort_rows(package_rows(name, tables, known_pythons(tables)))]
     sources = source_entries(PACKAGE_SOURCES[name], tables[name], sources_cited(rows))
-    head = {"schema": FORMAT, "matrix": matrix, "package": name}
-    return format_file(head, sources, [format_list("rows", map(format_row, rows))])
+    return render_table({"schema": FORMAT, "matrix": matrix, "package": name, "sources": sources, "rows": rows})
 
 
 def list_file(
@@ -708,8 +672,7 @@ def list_file(
 ) -> str:
     """Text of a table whose rows fit on a line."""
     entries = source_entries(sources, raw, sources_cited(list(lists.values())))
-    formatted = [format_list(name, (f"    {one_line(row)}" for row in rows)) for name, rows in lists.items()]
-    return format_file({"schema": FORMAT, "matrix": matrix}, entries, formatted)
+    return render_table({"schema": FORMAT, "matrix": matrix, "sources": entries, **lists})
 
 
 def known_pythons(tables: Tables) -> list[str]:

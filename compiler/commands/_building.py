@@ -158,7 +158,7 @@ def build_project(
 
 
 def _compiled(arguments: argparse.Namespace) -> tuple[Project, Compilation, tuple[Diagnostic, ...]]:
-    from ..driver import bundled_matrix, compile_project
+    from ..driver import compile_project, matrix_of
 
     options, found = build_options(arguments)
     if arguments.dockerfile is not None and (arguments.base_image or arguments.use_cuda_base_image != "auto"):
@@ -175,7 +175,7 @@ def _compiled(arguments: argparse.Namespace) -> tuple[Project, Compilation, tupl
     found += problems
     if source is None:
         raise Refused(fail(found, project, arguments.format))
-    compilation = compile_project(source, options, bundled_matrix())
+    compilation = compile_project(source, options, matrix_of(source))
     found += compilation.diagnostics
     config = compilation.config
     if config is not None and config.predict is None and config.train is None:

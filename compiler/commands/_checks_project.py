@@ -43,7 +43,7 @@ class Examined:
 
 def examine(project: Project | None, problems: tuple[Diagnostic, ...]) -> Examined:
     """Compile the project, for what that says."""
-    from ..driver import bundled_matrix, compile_project
+    from ..driver import compile_project, matrix_of
     from ..frontend.lower import BuildOptions
     from ._project import source_of
 
@@ -52,7 +52,7 @@ def examine(project: Project | None, problems: tuple[Diagnostic, ...]) -> Examin
     source, found = source_of(project)
     if source is None:
         return Examined(project=project, found=(*problems, *found))
-    compilation = compile_project(source, BuildOptions(), bundled_matrix())
+    compilation = compile_project(source, BuildOptions(), matrix_of(source))
     return Examined(
         project=project,
         config=compilation.config,

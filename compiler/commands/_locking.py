@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import __version__
-from .._data import matrix_checksum
 from ..backends.filters import UV_IMAGE
 from ..diagnostics import Diagnostic, Severity, has_errors, report
-from ..driver import Compilation, Source, bundled_matrix, compile_project, files_of_weights
+from ..driver import Compilation, Source, compile_project, files_of_weights, matrix_of
 from ..engines import EngineFailure, Reporter
 from ..engines.docker.cli import DockerCli
 from ..engines.docker.image_digests import image_digest
@@ -47,7 +46,8 @@ class Locking:
 
     def lock(self, platforms: Sequence[BuildOptions]) -> Lock | None:
         """The lock for these platforms; None with errors. What uv cannot do is an `EngineFailure`."""
-        compilations = [compile_project(self.source, options, bundled_matrix()) for options in platforms]
+        matrix = matrix_of(self.source)
+        compilations = [compile_project(self.source, options, matrix) for options in platforms]
         self._say(*(diagnostic for each in compilations for diagnostic in each.diagnostics))
         if has_errors(self.found):
             return None
@@ -60,8 +60,8 @@ class Locking:
         self._say(*_built(entries))
         return Lock(
             cogc=__version__,
-            matrix=bundled_matrix().version,
-            matrix_sha256=matrix_checksum(),
+            matrix=matrix.version,
+            matrix_sha256=matrix.checksum,
             inputs=inputs,
             weights=self._weights(),
             platforms=tuple(sorted(entries, key=lambda entry: entry.platform)),
@@ -127,7 +127,7 @@ class Locking:
         assert self.old is not None
         assert compilation.build is not None
         request = keep_decisions(compilation.build.request, self.old, old, self.upgrades)
-        resolved, found = run(replace(compilation.build, request=request), bundled_matrix(), __version__)
+        resolved, found = run(replace(compilation.build, request=request), matrix_of(self.source), __version__)
         known = {diagnostic.code for diagnostic in compilation.diagnostics}
         is_worse = any(each.severity is not Severity.INFO and each.code not in known for each in found)
         return None if is_worse else resolved
@@ -145,7 +145,7 @@ class Locking:
             resolution,
             self.root,
             self.reporter,
-            bundled_matrix(),
+            matrix_of(self.source),
             kept=kept,
             upgrades=[name for name in self.upgrades if not is_image(name)],
             allows_builds=self.allows_builds,

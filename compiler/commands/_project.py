@@ -244,18 +244,23 @@ def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[D
 def source_of(
     project: Project, schema: str | None = None, *, is_locked: bool = False
 ) -> tuple[Source | None, tuple[Diagnostic, ...]]:
-    """The project as the compiler takes it, with what the environment adds. Errors: COG260, COG310, COG500.
+    """The project as the compiler takes it, with what the environment adds.
+
+    Errors: COG260, COG280, COG281, COG310, COG500.
 
     `schema` is the file of --openapi-schema; without it COG_OPENAPI_SCHEMA may name one, unless it is empty. With
     `is_locked` the build follows the lock beside the configuration.
     """
     from ..driver import Source
     from ._certificate import read_certificate
+    from ._project_tables import tables_of
 
     certificate, found = read_certificate(os.environ.get("COG_CA_CERT", ""))
     given, problems = _read_schema(project, schema)
     found += problems
     lock, problems = _lock_of(project) if is_locked else (None, ())
+    found += problems
+    tables, problems = tables_of(project)
     found += problems
     if has_errors(found):
         return None, found
@@ -267,6 +272,7 @@ def source_of(
         certificate=certificate,
         schema=given,
         lock=lock,
+        tables=tables,
     )
     return source, found
 

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic, has_errors
 from ._project import Project, build_options, load_project, source_of
 
 if TYPE_CHECKING:
+    from ..ir.matrix import Matrix
     from ..ir.nodes import Request
     from ..ir.resolver.reasons import Fact
     from ..source import Span
 
-__all__ = ["asked", "fact_lines", "span_document"]
+__all__ = ["Asked", "asked", "fact_lines", "span_document"]
 
 
-def asked(arguments: argparse.Namespace) -> tuple[Request | None, Project | None, tuple[Diagnostic, ...], int]:
-    """The request of the project, the project, what is wrong, and the exit code for that."""
-    from ..driver import read_config
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a project asks for, and the matrix that answers."""
+
+    project: Project
+    request: Request
+    matrix: Matrix
+
+
+def asked(
+    arguments: argparse.Namespace,
+) -> tuple[Asked | None, Project | None, tuple[Diagnostic, ...], int]:
+    """What the project asks for; or the project as far as there is one, what is wrong, and the exit code for that."""
+    from ..driver import matrix_of, read_config
     from ..frontend.lower import ProjectFacts, lower
     from ..frontend.weights import Weights
 
@@ -38,7 +51,8 @@ def asked(arguments: argparse.Namespace) -> tuple[Request | None, Project | None
     if config is None or has_errors(found):
         return None, project, found, 1
     facts = ProjectFacts(directory=source.directory, weights=Weights())
-    return lower(config, facts, options).request, project, found, 0
+    request = lower(config, facts, options).request
+    return Asked(project=project, request=request, matrix=matrix_of(source)), project, found, 0
 
 
 def fact_lines(facts: tuple[Fact, ...]) -> Iterator[str]:

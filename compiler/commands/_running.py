@@ -195,7 +195,7 @@ def _invalid_port(text: str, reason: str) -> Problem:
 
 def compile_here(arguments: argparse.Namespace, reporter: StandardErrorReporter) -> tuple[Project, Compilation]:
     """The project around here, compiled; its warnings are shown. Error: `Problem`."""
-    from ..driver import bundled_matrix, compile_project
+    from ..driver import compile_project, matrix_of
 
     options, found = build_options(arguments)
     if options is None:
@@ -210,7 +210,7 @@ def compile_here(arguments: argparse.Namespace, reporter: StandardErrorReporter)
     found += problems
     if source is None:
         raise Problem(found)
-    compilation = compile_project(source, options, bundled_matrix())
+    compilation = compile_project(source, options, matrix_of(source))
     found += compilation.diagnostics
     if has_errors(found):
         raise Problem(found)

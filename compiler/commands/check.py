@@ -64,13 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _findings(arguments: argparse.Namespace, project: Project) -> tuple[Diagnostic, ...]:
-    from ..driver import bundled_matrix, compile_project
+    from ..driver import compile_project, matrix_of
 
     options, _ = build_options(arguments)
     source, found = source_of(project, arguments.openapi_schema, is_locked=arguments.locked)
     if source is None or options is None:
         return found
-    compilation = compile_project(source, options, bundled_matrix())
+    compilation = compile_project(source, options, matrix_of(source))
     found += compilation.diagnostics
     if compilation.resolved is not None and not has_errors(found):
         _, problems = dockerfile_of(compilation, project)  # for what only the template can be wrong about

@@ -100,9 +100,9 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
     if source is None:
         return fail(found, project, arguments.format)
 
-    from ..driver import bundled_matrix, compile_project
+    from ..driver import compile_project, matrix_of
 
-    compilation = compile_project(source, options, bundled_matrix())
+    compilation = compile_project(source, options, matrix_of(source))
     found += compilation.diagnostics
     if not has_errors(found) and arguments.emit in LLB_OUTPUTS:
         return _llb(arguments, compilation, project, source, found)

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print, and give the exit code."""
     from ..backends.context import excluded_weights
-    from ..driver import bundled_matrix, compile_project, weights_build
+    from ..driver import compile_project, matrix_of, weights_build
     from ._dockerfile import dockerfile_of
 
     options, found = build_options(arguments)
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     found += problems
     if source is None:
         return fail(found, project)
-    compilation = compile_project(source, options, bundled_matrix())
+    compilation = compile_project(source, options, matrix_of(source))
     found += compilation.diagnostics
     if has_errors(found) or compilation.resolved is None:
         return fail(found, project)

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the chosen stage and give the exit code."""
     import yaml
 
-    from ..driver import bundled_matrix, compile_project
+    from ..driver import compile_project, matrix_of
     from ..ir.document import to_document
     from ..ir.text import render_ir
 
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     found += problems
     if source is None:
         return fail(found, project, arguments.format)
-    compilation = compile_project(source, options, bundled_matrix())
+    compilation = compile_project(source, options, matrix_of(source))
     found += compilation.diagnostics
     if has_errors(found):
         return fail(found, project, arguments.format)

@@ -106,7 +106,7 @@ def _check(
     has_platforms: bool,
 ) -> int:
     """Compile with the lock for each platform; what is wrong is what that says."""
-    from ..driver import bundled_matrix, compile_project
+    from ..driver import compile_project, matrix_of
     from ..frontend.lock import read_lock
 
     source, found = source_of(project, arguments.openapi_schema, is_locked=True)
@@ -116,7 +116,7 @@ def _check(
     if lock is None:
         return fail([*found, *problems], project, arguments.format)
     for each in options if has_platforms else _for_platforms(options[0], lock):
-        compilation = compile_project(source, each, bundled_matrix())
+        compilation = compile_project(source, each, matrix_of(source))
         found += tuple(problem for problem in compilation.diagnostics if problem not in found)
     if has_errors(found):
         return fail(found, project, arguments.format)

@@ -75,16 +75,16 @@ def _compiled(
     arguments: argparse.Namespace, project: Project, options: BuildOptions
 ) -> tuple[Compilation | None, tuple[Diagnostic, ...]]:
     """The compilation with sizes, from the lock where there is one that fits."""
-    from ..driver import bundled_matrix, compile_project
+    from ..driver import compile_project, matrix_of
     from ..frontend.lock import lock_name
 
     has_lock = arguments.locked or project.files.kind(lock_name(project.name)) == "file"
     source, found = source_of(project, arguments.openapi_schema, is_locked=has_lock)
     if source is None:
         return None, found
-    compilation = compile_project(source, options, bundled_matrix(), measures=True)
+    compilation = compile_project(source, options, matrix_of(source), measures=True)
     if not compilation.sizes and has_lock and not arguments.locked:
-        compilation = compile_project(replace(source, lock=None), options, bundled_matrix(), measures=True)
+        compilation = compile_project(replace(source, lock=None), options, matrix_of(source), measures=True)
     return compilation, (*found, *compilation.diagnostics)
 
 

@@ -30,15 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the decision and its reasons, and give the exit code."""
-    from ..driver import bundled_matrix
     from ..ir.resolver import resolve
     from ..ir.resolver.reasons import why
 
-    request, project, found, status = asked(arguments)
-    if request is None:
+    what, project, found, status = asked(arguments)
+    if what is None:
         fail(found, project, arguments.format)
         return status
-    matrix = bundled_matrix()
+    request, matrix = what.request, what.matrix
     resolution, problems = resolve(request, matrix)
     if resolution is None:
         return fail((*found, *problems), project, arguments.format)

@@ -29,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what speaks against the wish, and give the exit code: 1 where it cannot be."""
-    from ..driver import bundled_matrix
     from ..ir.resolver.reasons import outcome_of, parse_wish
     from ..render.json_ import as_document
 
@@ -38,11 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
         message = f"`{arguments.wish}`: write cuda=11.8, python=3.13, or a package of the matrix such as torch==2.9.0"
         print(f"cogc why-not: error: {message}", file=sys.stderr)
         return 2
-    request, project, found, status = asked(arguments)
-    if request is None:
+    what, project, found, status = asked(arguments)
+    if what is None:
         fail(found, project, arguments.format)
         return status
-    matrix = bundled_matrix()
+    request, matrix = what.request, what.matrix
     outcome = outcome_of(request, matrix, wish)
     if arguments.format == "json":
         head = {"wish": str(wish), "is_possible": outcome.is_possible, "matrix": matrix.version}

@@ -7,13 +7,17 @@ holds the two against each other on generated documents.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["fits"]
 
-_ANNOTATIONS = frozenset(("$schema", "$id", "$defs", "title", "description", "default", "examples", "deprecated"))
+# `format` is an annotation too, for the full validator as well unless it is told otherwise.
+_ANNOTATIONS = frozenset(
+    ("$schema", "$id", "$defs", "title", "description", "default", "examples", "deprecated", "format")
+)
 
 
 def fits(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
@@ -34,28 +38,23 @@ def _keyword(name: str, wanted: Any, value: Any, schema: Mapping[str, Any], root
             return fits(value, root["$defs"][wanted.removeprefix("#/$defs/")], root)
         case "type":
             return any(_is_of_type(value, kind) for kind in ([wanted] if isinstance(wanted, str) else wanted))
-        case "properties":
-            return not isinstance(value, dict) or all(
-                fits(inner, wanted[key], root) for key, inner in value.items() if key in wanted
-            )
-        case "additionalProperties":
-            return not isinstance(value, dict) or wanted is not False or value.keys() <= schema["properties"].keys()
-        case "required":
-            return not isinstance(value, dict) or value.keys() >= set(wanted)
-        case "items":
-            return not isinstance(value, list) or all(fits(item, wanted, root) for item in value)
-        case "minItems":
-            return not isinstance(value, list) or len(value) >= wanted
+        case "properties" | "additionalProperties" | "required" | "minProperties" | "propertyNames":
+            return not isinstance(value, dict) or _of_object(name, wanted, value, schema, root)
+        case "items" | "minItems" | "uniqueItems":
+            return not isinstance(value, list) or _of_list(name, wanted, value, root)
         case "minLength":
             return not isinstance(value, str) or len(value) >= wanted
         case "pattern":
             return not isinstance(value, str) or re.search(wanted, value) is not None
-        case "minimum":
-            return isinstance(value, bool) or not isinstance(value, (int, float)) or value >= wanted
+        case "minimum" | "exclusiveMinimum":
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            return not is_number or value > wanted or (value == wanted and name == "minimum")
         case "enum":
             return any(value == choice and type(value) is type(choice) for choice in wanted)
         case "const":
             return bool(value == wanted and type(value) is type(wanted))
+        case "oneOf":
+            return sum(fits(value, part, root) for part in wanted) == 1
         case "allOf":
             return all(fits(value, part, root) for part in wanted)
         case "if":
@@ -63,6 +62,38 @@ def _keyword(name: str, wanted: Any, value: Any, schema: Mapping[str, Any], root
             return fits(value, branch, root)
         case _:
             return False
+
+
+def _of_object(
+    name: str, wanted: Any, value: Mapping[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> bool:
+    match name:
+        case "properties":
+            return all(fits(inner, wanted[key], root) for key, inner in value.items() if key in wanted)
+        case "additionalProperties":
+            rest = value.keys() - schema.get("properties", {}).keys()
+            return (wanted or not rest) if isinstance(wanted, bool) else all(fits(value[k], wanted, root) for k in rest)
+        case "required":
+            return value.keys() >= set(wanted)
+        case "minProperties":
+            return len(value) >= int(wanted)
+        case _:
+            return all(fits(key, wanted, root) for key in value)
+
+
+def _of_list(name: str, wanted: Any, value: list[Any], root: Mapping[str, Any]) -> bool:
+    match name:
+        case "items":
+            return all(fits(item, wanted, root) for item in value)
+        case "minItems":
+            return len(value) >= int(wanted)
+        case _:
+            return not wanted or len({_spelled(item) for item in value}) == len(value)
+
+
+def _spelled(value: Any) -> str:
+    """Equal values have equal spellings, but for 1 and 1.0: lists of unique items hold text in our schemas."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _is_of_type(value: Any, kind: str) -> bool:

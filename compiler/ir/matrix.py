@@ -202,14 +202,33 @@ def cuda_tuple(version: str) -> tuple[int, int]:
 class Matrix:
     """The tables of one matrix version, each read when first needed.
 
-    `table(name)` gives the JSON document of a table, or raises KeyError.
+    `table(name)` gives the JSON document of a table, or raises KeyError. `version` is `2026.11`, or with tables of the
+    project `2026.11+3f9a2c1d`, which ends in the start of their checksum. `checksum()` is that of all tables.
     """
 
-    def __init__(self, version: str, table: Callable[[str], Mapping[str, Any]]) -> None:
+    def __init__(
+        self, version: str, table: Callable[[str], Mapping[str, Any]], checksum: Callable[[], str] = str
+    ) -> None:
         self.version = version
         self._table = table
+        self._checksum = checksum
         self._rows: dict[tuple[str, str], dict[Version, Mapping[str, Any]]] = {}
         self._releases: dict[tuple[str, str, Version], Release] = {}
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of all tables; empty for a matrix that is no set of files."""
+        return self._checksum()
+
+    @property
+    def month(self) -> str:
+        """The ISO date of the first day of its month."""
+        year, month = self.version.partition("+")[0].split(".")[:2]
+        return f"{year}-{month}-01"
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        """The JSON document of a table. KeyError where there is none."""
+        return self._table(name)
 
     def versions(self, package: str, architecture: str) -> tuple[Version, ...]:
         """The versions of a package for an architecture, oldest first; empty for unknown packages."""

@@ -1,5 +1,6 @@
 """The quick check of a document's shape agrees with a full JSON Schema validator."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from cogc._data import load_schema
+from cogc._data import load_schema, load_table, load_table_schema, table_names
 from cogc.frontend.shape import fits
 
 SCHEMA = load_schema("cog")
@@ -57,3 +58,37 @@ def test_every_keyword_of_the_schema_is_known_to_the_quick_check() -> None:
     weight = {"name": "a", "target": "/a", "source": [{"uri": "x", "include": ["a"], "exclude": ["b"]}]}
     document = {"build": {"gpu": True}, "weights": [weight, {**weight, "source": {"uri": "y"}}]}
     assert fits({**document, "concurrency": {"max": 1}, "environment": ["A=1"]}, SCHEMA, SCHEMA)
+
+
+def _near(document: Any, data: st.DataObject) -> Any:
+    """The document with one value somewhere in it taken for another, or a member more or less."""
+    place, document = None, json.loads(json.dumps(document))
+    inner = document
+    while isinstance(inner, (dict, list)) and inner and (place is None or data.draw(st.integers(0, 3))):
+        key = data.draw(st.sampled_from(sorted(inner) if isinstance(inner, dict) else range(len(inner))))
+        place, inner = (inner, key), inner[key]
+    assert place is not None
+    holder, key = place
+    other = data.draw(scalars | st.just([]) | st.just({}) | st.just("==1.0") | st.just("2.8"))
+    match data.draw(st.sampled_from(["other", "gone", "more"])):
+        case "other":
+            holder[key] = other
+        case "gone":
+            del holder[key]
+        case "more":
+            holder.update({"more": other}) if isinstance(holder, dict) else holder.append(holder[0])
+    return document
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(table_names()), st.data())
+def test_quick_check_agrees_with_the_validator_on_tables(name: str, data: st.DataObject) -> None:
+    table, schema = load_table(name), load_table_schema(name)
+    few = {key: value[:3] if isinstance(value, list) else value for key, value in table.items()}
+    document = _near(few, data)
+    assert fits(document, schema, schema) == Draft202012Validator(schema).is_valid(document)
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_tables_of_cogc_fit_at_once(name: str) -> None:
+    assert fits(load_table(name), load_table_schema(name), load_table_schema(name))

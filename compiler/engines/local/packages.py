@@ -22,6 +22,7 @@ from ... import __version__
 from ...diagnostics import Diagnostic, Note, has_errors, report
 from ...driver import Compilation, bundled_matrix
 from ...frontend.requirements import ARTIFACT_DIRECTORY
+from ...ir.matrix import Matrix
 from ...ir.nodes import Build, PythonPackages, ResolvedBuild
 from ...ir.pipeline import run
 from ...ir.requirement import Requirement
@@ -63,7 +64,7 @@ def package_list(compilation: Compilation, root: Path, architecture: str, *, has
     """The packages of the build as uv or pip of this machine takes them. Errors: those of the resolver."""
     build = compilation.build
     assert build is not None
-    resolved = _resolved_for(build, architecture, has_uv=has_uv)
+    resolved = _resolved_for(build, compilation.matrix or bundled_matrix(), architecture, has_uv=has_uv)
     installer = resolved.resolution.installer if has_uv else "pip"
     step = next((step for stage in resolved.stages for step in stage.steps if isinstance(step, PythonPackages)), None)
     if step is None:
@@ -80,14 +81,14 @@ def package_list(compilation: Compilation, root: Path, architecture: str, *, has
     )
 
 
-def _resolved_for(build: Build, architecture: str, *, has_uv: bool) -> ResolvedBuild:
+def _resolved_for(build: Build, matrix: Matrix, architecture: str, *, has_uv: bool) -> ResolvedBuild:
     """The build once more, for this machine's installer and processor: both change the requirement lines."""
     request = replace(
         build.request,
         installer=build.request.installer if has_uv else "pip",
         architecture="arm64" if architecture in ("arm64", "aarch64") else "amd64",
     )
-    resolved, found = run(replace(build, request=request), bundled_matrix(), __version__)
+    resolved, found = run(replace(build, request=request), matrix, __version__)
     if resolved is None or has_errors(found):
         raise EngineFailure(*found)
     return resolved

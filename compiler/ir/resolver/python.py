@@ -58,7 +58,8 @@ def python_remarks(request: Request, python: str, causes: Sequence[Cause], matri
 
 
 def _end_of_life(python: PythonRelease, span: Span | None, matrix: Matrix) -> tuple[Diagnostic, ...]:
-    if not python.is_over(_date_of(matrix)):
+    # The matrix's own date: what has ended is a fact of the tables, not of the day of the build.
+    if not python.is_over(matrix.month):
         return ()
     message = f"Python {python.version} reached its end of life on {python.end_of_life}: no more security fixes"
     return (report("COG131", message, span),)
@@ -67,9 +68,3 @@ def _end_of_life(python: PythonRelease, span: Span | None, matrix: Matrix) -> tu
 def _list(versions: Sequence[str]) -> str:
     *most, last = versions
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _date_of(matrix: Matrix) -> str:
-    """The matrix's own date: what has ended is a fact of the tables, not of the day of the build."""
-    year, month = matrix.version.split(".")[:2]
-    return f"{year}-{month}-01"

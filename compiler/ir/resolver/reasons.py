@@ -24,10 +24,10 @@ from .resolve import resolve
 from .search import Search
 from .wording import asked_here, demanded, listed, row_note, words_for
 
-__all__ = ["SUBJECTS", "Answer", "Fact", "Outcome", "Wish", "outcome_of", "parse_wish", "why"]
+__all__ = ["BROUGHT_BY", "SUBJECTS", "Answer", "Fact", "Outcome", "Wish", "outcome_of", "parse_wish", "why"]
 
 SUBJECTS = ("python", "cuda", "base")
-_BROUGHT_BY = {
+BROUGHT_BY = {
     "none": "nobody, or it needs none",
     "wheel": "inside the wheel",
     "pip": "packages that it pins",
@@ -145,7 +145,7 @@ def _why_cuda(decision: Decision, resolution: Resolution) -> Answer:
         build = candidate.build
         if build is None or build.cuda is None:
             continue
-        text = f"{candidate}, build {build.id}, is for CUDA {build.cuda}: {_BROUGHT_BY[build.cuda_from]}"
+        text = f"{candidate}, build {build.id}, is for CUDA {build.cuda}: {BROUGHT_BY[build.cuda_from]}"
         facts.append(Fact(label="package", text=text, span=candidate.origin))
     facts += _causes(resolution)
     if resolution.min_driver is not None:
@@ -240,7 +240,7 @@ def _about_build(candidate: Candidate, problem: Problem) -> Iterator[Fact]:
     assert build is not None
     cuda = f"CUDA {build.cuda}" if build.cuda else "no CUDA of its own"
     cudnn = f", cuDNN {build.cudnn}" if build.cudnn else ""
-    yield Fact(label="build", text=f"{build.id}: {cuda}{cudnn}; libraries: {_BROUGHT_BY[build.cuda_from]}")
+    yield Fact(label="build", text=f"{build.id}: {cuda}{cudnn}; libraries: {BROUGHT_BY[build.cuda_from]}")
     if build.kernels:
         yield Fact(label="GPUs", text=f"code for {', '.join(build.kernels)}")
     driver = problem.matrix.minimum_driver(build.cuda) if build.cuda else None
