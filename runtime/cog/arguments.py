@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import copy
+import io
 from enum import Enum
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from . import kinds as a
 from .files import is_url
 from .inputs import MISSING
 from .objects import is_typed_dict
-from .types import File, Path, Secret
+from .types import File, InputFile, Path, Secret
 
-__all__ = ["decode_inputs"]
+__all__ = ["decode_inputs", "lazy_inputs"]
 
 Pointer = Tuple[Any, ...]
 
 
+def lazy_inputs(signature: Any) -> List[str]:
+    """The inputs whose files are fetched when they are read: those that take open files and no paths."""
+    return [field.name for field in signature.inputs if _kinds_of_files(field.type) == {a.FILE}]
+
+
+def _kinds_of_files(type_: Any) -> Set[Any]:
+    if type_ in (a.FILE, a.PATH):
+        return {type_}
+    if isinstance(type_, a.UnionOf):
+        return {kind for member in type_.members for kind in _kinds_of_files(member)}
+    return _kinds_of_files(type_.item) if isinstance(type_, (a.OptionalOf, a.ListOf)) else set()
+
+
 def decode_inputs(
-    signature: Any, given: Mapping[str, Any], files: Sequence[Mapping[str, Any]], made: List[Any]
+    signature: Any,
+    given: Mapping[str, Any],
+    files: Sequence[Mapping[str, Any]],
+    made: List[Any],
+    fetch: Callable[[int], str],
 ) -> dict[str, Any]:
     """The keyword arguments of a call. What has to be cleaned up afterwards is added to
-    `made`: the paths of files, and open files.
+    `made`: the paths of files, and open files. `fetch` gives the path of a file that is not there yet, by its index.
 
     Inputs that are not given get their defaults, each call its own copy. Errors: `ValueError`, `OSError`.
     """
-    decoder = _Decoder({tuple(file["pointer"]): file for file in files}, made)
+    decoder = _Decoder({tuple(file["pointer"]): file for file in files}, made, fetch)
     arguments = {}
     for field in signature.inputs:
         if field.name in given:
@@ -41,11 +60,14 @@ def decode_inputs(
 
 
 class _Decoder:
-    """Turns the JSON of one request into values; `files` are the downloaded ones by their place."""
+    """Turns the JSON of one request into values; `files` are those from URLs by their place."""
 
-    def __init__(self, files: Mapping[Pointer, Mapping[str, Any]], made: List[Any]) -> None:
+    def __init__(
+        self, files: Mapping[Pointer, Mapping[str, Any]], made: List[Any], fetch: Callable[[int], str]
+    ) -> None:
         self._files = files
         self._made = made
+        self._fetch = fetch
 
     def default(self, field: Any) -> Any:
         """A copy of an input's default. Errors: `ValueError` when the input is required."""
@@ -108,10 +130,13 @@ class _Decoder:
         return value
 
     def _file(self, value: Any, type_: Any, pointer: Pointer) -> Any:
-        downloaded = self._files.get(pointer)
-        if downloaded is not None:
-            path = Path(downloaded["path"])
-            return self._opened(open(path, "rb")) if type_ is a.FILE else path
+        known = self._files.get(pointer)
+        if known is not None and "path" not in known:
+            return self._opened(InputFile(known["url"], known["name"], partial(self._fetch, known["index"])))
+        if known is not None and type_ is a.FILE:
+            return self._opened(_in_memory(known) if known["url"][:5].lower() == "data:" else open(known["path"], "rb"))
+        if known is not None:
+            return Path(known["path"])
         if not isinstance(value, str):
             return value
         if type_ is a.FILE:
@@ -124,6 +149,14 @@ class _Decoder:
     def _opened(self, file: Any) -> Any:
         self._made.append(file)
         return file
+
+
+def _in_memory(known: Mapping[str, Any]) -> io.BytesIO:
+    """The file of a data URL, as Cog's models know it."""
+    with open(known["path"], "rb") as file:
+        buffer = io.BytesIO(file.read())
+    buffer.name = known["name"]  # type: ignore[attr-defined]
+    return buffer
 
 
 def _copied(value: Any) -> Any:

@@ -12,12 +12,14 @@ Server to worker, on the first socket:
 - `predict`: `id`, `number` (each prediction of a worker has a higher one than those before, its `id` may come again),
   `input` (object: declared inputs that were given or have defaults, already validated),
   `files` (optional list of `{"pointer": [key or index, ...], "path": str, "name": str, "url": str}`: where in `input`
-  a downloaded file goes; an empty text stands there), `context` (optional object of strings), `quiet` (optional; when
+  a downloaded file goes; an empty text stands there; one without a `path` but with an `index` is fetched when it is
+  read), `context` (optional object of strings), `quiet` (optional; when
   true, `started` need not be sent)
 
 On the second socket, which is not ordered with the first:
 
 - `cancel`: `number`: also of a prediction that is on its way, or has ended
+- `fetched`: `number`, `index`, `path` or `error`: the answer to `fetch`
 - `healthcheck`: `nonce`
 - `shutdown`: end after the predictions that were sent before
 
@@ -25,10 +27,11 @@ Worker to server, in this order: one `loaded` or `load_failed`; one `ready` or `
 the others.
 
 - `loaded`: `pid`, `python`, `sdk`, `openapi` (the document by introspection), `max_concurrency`, `is_async`,
-  `is_streaming`, `has_healthcheck`, `is_legacy`
+  `is_streaming`, `has_healthcheck`, `is_legacy`, `lazy_inputs` (names of those whose files need not be there)
 - `load_failed`, `setup_failed`: `error` (one line), `traceback`
 - `ready`: nothing more
 - `started`: `id`: user code begins
+- `fetch`: `id`, `index`: a file of the input is now needed
 - `output`: `id`, `index`, `chunk`, `files`: one yielded item, converted
 - `log`: `id` or null, `source` (`stdout` or `stderr`), `data`, `batch`: only from async targets, where lines must be
   told from those of other predictions; all else arrives through the pipes at descriptors 1 and 2. `batch` is the

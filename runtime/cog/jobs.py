@@ -30,6 +30,28 @@ Send = Callable[[Union[Mapping[str, Any], str]], None]
 """Sends a message, or its JSON text."""
 
 
+class Fetch:
+    """A file that the server has been asked for."""
+
+    def __init__(self) -> None:
+        self._path: str | None = None
+        self._error: str | None = None
+        self._is_here = threading.Event()
+
+    def answer(self, path: str | None, error: str | None) -> None:
+        """It is there, or cannot be had; the first answer counts."""
+        if not self._is_here.is_set():
+            self._path, self._error = path, error
+            self._is_here.set()
+
+    def result(self) -> str:
+        """The path, once it is there. Errors: `OSError`."""
+        self._is_here.wait()
+        if self._path is None:
+            raise OSError(self._error or "the file cannot be fetched")
+        return self._path
+
+
 class Job:
     """A prediction from its request to its end."""
 
@@ -48,6 +70,7 @@ class Job:
         self._target = target
         self._send = send
         self._made: list[Any] = []
+        self._fetches: dict[int, Fetch] = {}
         self._count = 0
         self._began = time.monotonic()
         self._lock = threading.Lock()
@@ -81,7 +104,22 @@ class Job:
     def arguments(self) -> dict[str, Any]:
         """What the model's function is called with. Errors: `ValueError`, `OSError`."""
         given = self._message.get("input") or {}
-        return decode_inputs(self._target.signature, given, self._message.get("files") or (), self._made)
+        files = self._message.get("files") or ()
+        return decode_inputs(self._target.signature, given, files, self._made, self._fetch)
+
+    def _fetch(self, index: int) -> str:
+        """The path of a file of the input that is now needed; the server downloads it. Errors: `OSError`."""
+        wanted = self._fetches.setdefault(index, Fetch())
+        if self.is_done:
+            raise OSError("the prediction has ended")
+        self._send({"type": "fetch", "id": self.id, "index": index})
+        return wanted.result()
+
+    def fetched(self, message: Mapping[str, Any]) -> None:
+        """The answer of the server."""
+        wanted = self._fetches.get(message["index"])
+        if wanted is not None:
+            wanted.answer(message.get("path"), message.get("error"))
 
     def items(self, result: Any) -> Any:
         """The iterator behind the result of an iterator output. Errors: `OutputError`."""
@@ -134,6 +172,8 @@ class Job:
         self._clean()
         logs.flush()
         self.is_done = True
+        for wanted in self._fetches.values():
+            wanted.answer(None, "the prediction has ended")
         try:
             made = '"is_iterator":true' if is_iterator else '"output":%s,"files":%s' % (to_json(output), to_json(files))
         except (ValueError, TypeError, RecursionError) as problem:

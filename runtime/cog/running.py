@@ -55,6 +55,12 @@ class SyncRunner:
                 return
         self._cancel(job)
 
+    def fetched(self, message: Mapping[str, Any]) -> None:
+        """A file is there that a prediction waits for."""
+        job = self._job
+        if job is not None and job.number == message["number"]:
+            job.fetched(message)
+
     def _cancel(self, job: Job) -> None:
         if job.cancel():
             threading.Thread(target=self._interrupt, args=(job,), name="cog-cancel", daemon=True).start()

@@ -67,6 +67,12 @@ class AsyncRunner:
                 return
         self._interrupt_when_blocked(job)
 
+    def fetched(self, message: Mapping[str, Any]) -> None:
+        """A file is there that a prediction waits for."""
+        job = self._jobs.get(message["number"])
+        if job is not None:
+            job.fetched(message)
+
     def _interrupt_when_blocked(self, job: Job) -> None:
         if job.cancel():
             self.loop.call_soon_threadsafe(self._cancel, job)

@@ -227,6 +227,44 @@ class URLFile(io.IOBase):
         return "URLFile(%r)" % (self.url if len(self.url) < 200 else self.url[:199] + "…")
 
 
+class InputFile(URLFile):
+    """A file that a client has sent as a URL: `fetch` gives the path of a local copy, when it is first read.
+
+    The copy can be read from any position, which the response itself cannot.
+    """
+
+    def __init__(self, url: str, filename: str, fetch: Callable[[], str]) -> None:
+        super().__init__(url, filename)
+        self._fetch = fetch
+
+    def _open(self) -> Any:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+        if self._source is None:
+            self._source = io.open(self._fetch(), "rb")
+        return self._source
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; the number of bytes."""
+        return int(self._open().readinto(buffer))
+
+    def seekable(self) -> bool:
+        """Always true."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a position."""
+        return int(self._open().seek(offset, whence))
+
+    def tell(self) -> int:
+        """The position."""
+        return 0 if self._source is None and not self.closed else int(self._open().tell())
+
+    def fileno(self) -> int:
+        """The descriptor of the local copy."""
+        return int(self._open().fileno())
+
+
 class URLPath(Path):
     """A path whose file is still behind a URL; `convert()` downloads it."""
 

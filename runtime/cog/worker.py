@@ -17,6 +17,7 @@ import threading
 from typing import Any, Sequence
 
 from . import __version__, logs
+from .arguments import lazy_inputs
 from .frames import Channel
 from .predictor import LoadError, Target, load_target, setup_arguments
 
@@ -148,6 +149,8 @@ class _Process:
         kind = message.get("type")
         if kind == "cancel":
             self._runner.cancel(message["number"])
+        elif kind == "fetched":
+            self._runner.fetched(message)
         elif kind == "healthcheck":
             self._runner.health.check(message.get("nonce"))
         elif kind == "shutdown":
@@ -177,6 +180,7 @@ def _description(target: Target, max_concurrency: int) -> dict[str, Any]:
         "is_streaming": signature.is_streaming,
         "has_healthcheck": target.healthcheck is not None,
         "is_legacy": signature.is_legacy,
+        "lazy_inputs": lazy_inputs(signature),
     }
 
 

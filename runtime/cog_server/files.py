@@ -10,14 +10,14 @@ import mimetypes
 import os
 import re
 import zlib
-from typing import Any, AsyncIterator, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, AsyncIterator, Container, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
 from .client import Client, Reach, reason_of
 from .messages import File
-from .predictions import Prediction
+from .predictions import FileInput, Prediction
 from .scratch import Scratch, delete_file
 from .settings import Settings
 
@@ -54,6 +54,10 @@ def safe_name(name: str, default: str = "file") -> str:
 def base_name(name: str, default: str = "file") -> str:
     """The last part of a path, made safe."""
     return safe_name(name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1], default)
+
+
+def _name_in(url: str) -> str:
+    return safe_name(unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
 
 
 def _decode_data_url(url: str) -> Tuple[bytes, str]:
@@ -160,31 +164,36 @@ class Files:
 
     # Inputs
 
-    async def fetch_inputs(self, prediction: Prediction) -> List[Dict[str, Any]]:
-        """Download all files of the input, in parallel; the `files` of a predict message. Errors: FileError."""
-        folder = self._scratch.new_folder("input-")
-        self._folders[prediction.id] = folder
+    async def fetch_inputs(self, prediction: Prediction, lazy: Container[str] = ()) -> List[Dict[str, Any]]:
+        """Download the files of the input, in parallel; the `files` of a predict message. Errors: FileError.
+
+        Those of `lazy` inputs are left to `fetch_input`, unless they are here already as data URLs.
+        """
+        self._folders[prediction.id] = self._scratch.new_folder("input-")
         gate = asyncio.Semaphore(MAX_PARALLEL)
 
-        async def fetch(number: int, pointer: List[Any], url: str, given: Optional[str]) -> Dict[str, Any]:
+        async def fetch(index: int, file: FileInput) -> Dict[str, Any]:
+            url = file.url if len(file.url) <= 65536 else file.url.partition(",")[0] + ",…"
+            if file.pointer[0] in lazy and file.url[:5].lower() != "data:":
+                return {"pointer": file.pointer, "index": index, "name": file.name or _name_in(file.url), "url": url}
             async with gate:
-                place = os.path.join(folder, str(number))
-                try:
-                    path, name = await self._fetch(url, place, given)
-                except FileError as error:
-                    raise FileError("the input '%s' cannot be fetched: %s" % (pointer[0], error)) from None
-                shown = url if len(url) <= 65536 else url.partition(",")[0] + ",…"
-                return {"pointer": pointer, "path": path, "name": name, "url": shown}
+                path, name = await self.fetch_input(prediction, index)
+            return {"pointer": file.pointer, "path": path, "name": name, "url": url}
 
-        tasks = [
-            asyncio.ensure_future(fetch(number, file.pointer, file.url, file.name))
-            for number, file in enumerate(prediction.request.files)
-        ]
+        tasks = [asyncio.ensure_future(fetch(*numbered)) for numbered in enumerate(prediction.request.files)]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
             for task in tasks:
                 task.cancel()
+
+    async def fetch_input(self, prediction: Prediction, index: int) -> Tuple[str, str]:
+        """(path, name) of one file of the input, downloaded now. Errors: FileError."""
+        file = prediction.request.files[index]
+        try:
+            return await self._fetch(file.url, os.path.join(self._folders[prediction.id], str(index)), file.name)
+        except FileError as error:
+            raise FileError("the input '%s' cannot be fetched: %s" % (file.pointer[0], error)) from None
 
     def forget_inputs(self, prediction: Prediction) -> None:
         """Delete what was downloaded."""
@@ -218,7 +227,7 @@ class Files:
             ),
             "headers": {"User-Agent": self._settings.download_user_agent or self._agent, "Accept-Encoding": "identity"},
         }
-        name = given or safe_name(unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
+        name = given or _name_in(url)
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 async with self._client.request(Reach.INPUT, "GET", url, **options) as response:

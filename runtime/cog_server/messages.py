@@ -18,6 +18,7 @@ from msgspec import Raw, Struct
 
 __all__ = [
     "Done",
+    "Fetch",
     "File",
     "FrameReader",
     "Health",
@@ -60,6 +61,7 @@ class Loaded(Struct, tag_field="type", tag="loaded"):
     is_streaming: bool = False
     has_healthcheck: bool = False
     is_legacy: bool = False
+    lazy_inputs: List[str] = []
 
 
 class LoadFailed(Struct, tag_field="type", tag="load_failed"):
@@ -78,6 +80,11 @@ class Ready(Struct, tag_field="type", tag="ready"):
 
 class Started(Struct, tag_field="type", tag="started"):
     id: str
+
+
+class Fetch(Struct, tag_field="type", tag="fetch"):
+    id: str
+    index: int
 
 
 class Output(Struct, tag_field="type", tag="output"):
@@ -126,10 +133,11 @@ class _Spilled(Struct, tag_field="type", tag="spilled"):
     path: str
 
 
-Message = Union[Loaded, LoadFailed, SetupFailed, Ready, Started, Output, Log, Metric, Done, Health]
-_KNOWN = {"loaded", "load_failed", "setup_failed", "ready", "started", "output", "log", "metric", "done", "health"}
+Message = Union[Loaded, LoadFailed, SetupFailed, Ready, Started, Fetch, Output, Log, Metric, Done, Health]
+_KNOWN = {"loaded", "load_failed", "setup_failed", "ready", "started", "fetch", "output", "log", "metric", "done",
+          "health"}  # fmt: skip
 _decoder = msgspec.json.Decoder(
-    Union[Loaded, LoadFailed, SetupFailed, Ready, Started, Output, Log, Metric, Done, Health, _Spilled]
+    Union[Loaded, LoadFailed, SetupFailed, Ready, Started, Fetch, Output, Log, Metric, Done, Health, _Spilled]
 )
 _encoder = msgspec.json.Encoder()
 

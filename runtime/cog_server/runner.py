@@ -21,7 +21,20 @@ import msgspec
 
 from .files import FileError, Files
 from .masking import Masker, masked, worth_masking
-from .messages import Done, Health, Loaded, LoadFailed, Log, Message, Metric, Output, Ready, SetupFailed, Started
+from .messages import (
+    Done,
+    Fetch,
+    Health,
+    Loaded,
+    LoadFailed,
+    Log,
+    Message,
+    Metric,
+    Output,
+    Ready,
+    SetupFailed,
+    Started,
+)
 from .metrics import Metrics
 from .predictions import Prediction, now
 from .scratch import Scratch
@@ -122,6 +135,7 @@ class Runner:
         self._dispatched: Dict[str, Prediction] = {}
         self._outboxes: Dict[str, _Outbox] = {}
         self._fetches: "Dict[str, asyncio.Task[None]]" = {}
+        self._late_fetches: "Dict[str, Dict[int, asyncio.Task[None]]]" = {}
         self._decoders: Dict[str, Any] = {}
         self._maskers: Dict[Tuple[str, str], Masker] = {}
         self._number = 0
@@ -137,6 +151,7 @@ class Runner:
             SetupFailed: self._on_failed,
             Ready: self._on_ready,
             Started: self._on_started,
+            Fetch: self._on_fetch,
             Output: self._on_output_frame,
             Log: self._on_log,
             Metric: self._on_metric,
@@ -338,7 +353,8 @@ class Runner:
     async def _fetch(self, prediction: Prediction) -> None:
         # A cancel may come before the first line runs: it is handled where the task ends.
         try:
-            files = await self._services.files.fetch_inputs(prediction)
+            lazy = self.loaded.lazy_inputs if self.loaded is not None else ()
+            files = await self._services.files.fetch_inputs(prediction, lazy)
         except (FileError, OSError) as error:
             self._abandon(prediction, "failed", str(error))
         except Exception as error:  # whatever a library raises: the prediction must end
@@ -401,6 +417,8 @@ class Runner:
                 outbox.task.cancel()
             for message in outbox.waiting:
                 self._services.files.discard(message.files)
+        for task in self._late_fetches.pop(prediction.id, {}).values():
+            task.cancel()
         if self.active.get(prediction.id) is prediction:
             del self.active[prediction.id]
         self._services.files.forget_inputs(prediction)
@@ -512,6 +530,25 @@ class Runner:
             self._services.streams.write(message.source, message.data.encode("utf-8", "replace"))
             if self.state == "starting":
                 self.setup.logs.append(message.data)
+
+    def _on_fetch(self, message: Fetch) -> None:
+        prediction = self._dispatched.get(message.id)
+        if prediction is not None and 0 <= message.index < len(prediction.request.files):
+            tasks = self._late_fetches.setdefault(prediction.id, {})
+            if message.index not in tasks:
+                tasks[message.index] = asyncio.ensure_future(self._fetch_late(prediction, message.index))
+
+    async def _fetch_late(self, prediction: Prediction, index: int) -> None:
+        answer = {"type": "fetched", "number": prediction.number, "index": index}
+        try:
+            answer["path"], _ = await self._services.files.fetch_input(prediction, index)
+        except (FileError, OSError) as error:
+            answer["error"] = str(error)
+        except Exception as error:  # whatever a library raises: the model waits
+            logger.exception("an input of prediction %s cannot be fetched", prediction.id)
+            answer["error"] = "the input cannot be fetched: %r" % error
+        if self._worker is not None and self._dispatched.get(prediction.id) is prediction:
+            self._worker.control(answer)
 
     def _on_metric(self, message: Metric) -> None:
         prediction = self._dispatched.get(message.id)

@@ -562,6 +562,54 @@ def test_data_urls_become_files_that_are_gone_afterwards(worker):
     assert "valid URL scheme" in found.predict({"image": "file:///etc/passwd", "handle": "data:,"})["error"]
 
 
+LAZY = """
+    def predict(handle: File, many: List[File] = [], reads: bool = True) -> Any:
+        seen = [type(handle).__name__, handle.name, handle.closed]
+        if reads:
+            seen += [handle.tell(), handle.readline().decode(), handle.read(3).decode(), handle.seek(0), list(handle)[0].decode()]
+        return seen + [file.read().decode() for file in many]
+    """
+
+
+def lazy_file(index, *pointer):
+    return {"pointer": list(pointer), "index": index, "name": "a.txt", "url": "https://x/a.txt"}
+
+
+def test_files_of_open_file_inputs_are_fetched_when_they_are_read(worker, tmp_path):
+    (tmp_path / "picture").write_bytes(b"line 1\nline 2\n")
+    found = worker(LAZY, "predict")
+    assert found.loaded["lazy_inputs"] == ["handle", "many"]
+    inputs = {"handle": "", "many": [""], "reads": False}
+    kinds = [m["type"] for m in found.finish(found.begin({**inputs, "many": []}, files=[lazy_file(0, "handle")]))]
+    assert "fetch" not in kinds
+    id_ = found.begin({**inputs, "reads": True}, files=[lazy_file(0, "handle"), lazy_file(1, "many", 0)])
+    for index in (0, 1):
+        wanted = found.receive("fetch")
+        assert (wanted["id"], wanted["index"]) == (id_, index)
+        found.send(type="fetched", number=found.numbers[id_], index=index, path=str(tmp_path / "picture"))
+    text = "line 1\nline 2\n"
+    assert found.finish(id_)[-1]["output"] == ["InputFile", "a.txt", False, 0, "line 1\n", "lin", 0, "line 1\n", text]
+
+
+def test_a_file_that_cannot_be_fetched_raises_where_it_is_read(worker):
+    found = worker(LAZY, "predict")
+    id_ = found.begin({"handle": ""}, files=[lazy_file(0, "handle")])
+    found.receive("fetch")
+    found.send(type="fetched", number=found.numbers[id_], index=0, error="the server answered 404")
+    done = found.finish(id_)[-1]
+    assert (done["status"], done["error"]) == ("failed", "the server answered 404")
+
+
+@pytest.mark.parametrize("word", ["def", "async def"])
+def test_a_prediction_that_waits_for_a_file_can_be_cancelled(worker, word):
+    found = worker(LAZY.replace("def", word), "predict")
+    id_ = found.begin({"handle": ""}, files=[lazy_file(0, "handle")])
+    found.receive("fetch")
+    found.cancel(id_)
+    assert found.finish(id_)[-1]["status"] == "canceled"
+    assert found.predict({"handle": "", "reads": False}, files=[lazy_file(0, "handle")])["status"] == "succeeded"
+
+
 # -- scope, health, setup
 
 

@@ -197,3 +197,49 @@ def test_no_output_file_stays_behind(serve, receiver, tmp_path, wait_until, end)
     wait_until(lambda: not [path for path in folder.rglob("*") if path.is_file()], 5)
     release.set()
     assert server.predict()["status"] == ("failed" if end == "refuse" else "succeeded")
+
+
+LAZY_MODEL = """
+from typing import Any, List
+from cog import BasePredictor, File
+class Predictor(BasePredictor):
+    def predict(self, file: File, more: List[File] = [], reads: bool = True) -> Any:
+        if not reads:
+            return file.name
+        content = [one.read().decode() for one in [file, *more]]
+        return [type(file).__name__, *content]
+"""
+
+
+def test_open_file_inputs_are_downloaded_when_the_model_reads_them(serve, receiver):
+    receiver.answer = lambda request: (404, {}, b"") if "missing" in request.path else (200, {}, request.path.encode())
+    server = serve(LAZY_MODEL)
+    url = receiver.url + "/folder/a%20b.txt"
+    assert server.predict(file=url, reads=False)["output"] == "a b.txt"
+    assert receiver.requests == []
+    result = server.predict(file=url, more=[receiver.url + "/2", "data:,3"])
+    assert result["output"] == ["InputFile", "/folder/a%20b.txt", "/2", "3"]
+    assert result["input"]["file"] == url
+    assert server.predict(file="data:text/plain;base64,aGk=")["output"] == ["BytesIO", "hi"]
+    failed = server.predict(file=receiver.url + "/missing")
+    assert failed["status"] == "failed"
+    assert failed["error"].startswith("the input 'file' cannot be fetched: the server answered 404")
+
+
+def test_open_file_inputs_have_the_rules_of_all_downloads(serve, receiver):
+    server = serve(LAZY_MODEL, environment={"COGC_ALLOW_PRIVATE_URLS": "0"})
+    failed = server.predict(file=receiver.url + "/x")
+    assert "loopback: refused" in failed["error"]
+    assert receiver.requests == []
+
+
+def test_a_lazy_download_can_be_cancelled(serve, receiver):
+    go_on = threading.Event()
+    receiver.answer = lambda request: (go_on.wait(10), (200, {}, b""))[1]
+    server = serve(LAZY_MODEL)
+    server.begin("reading", {"file": receiver.url + "/slow"})
+    receiver.wait(lambda requests: requests)
+    assert server.ask("POST", "/predictions/reading/cancel").status == 200
+    assert server.wait_status("reading", "canceled")
+    go_on.set()
+    assert server.predict(file="data:,x")["status"] == "succeeded"
