@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, cast
 
 from packaging.version import Version
@@ -189,6 +189,7 @@ class Rules:
     shared_files: tuple[tuple[str, ...], ...] = ()
 
 
+@lru_cache(maxsize=1024)
 def cuda_tuple(version: str) -> tuple[int, int]:
     """Major and minor of a CUDA version.
 
@@ -307,9 +308,12 @@ class Matrix:
         A driver runs every minor version of its major one, so the newest row that is not above `cuda` says it.
         """
         wanted = cuda_tuple(cuda)
-        rows = [row for row in self._table("cuda")["drivers"] if cuda_tuple(row["cuda"]) <= wanted]
-        same_major = [row for row in rows if cuda_tuple(row["cuda"])[0] == wanted[0]]
-        return same_major[-1]["minimum"] if same_major else None
+        fitting = [minimum for version, minimum in self._drivers if version <= wanted and version[0] == wanted[0]]
+        return fitting[-1] if fitting else None
+
+    @cached_property
+    def _drivers(self) -> tuple[tuple[tuple[int, int], str], ...]:
+        return tuple((cuda_tuple(row["cuda"]), row["minimum"]) for row in self._table("cuda")["drivers"])
 
     @cached_property
     def pythons(self) -> tuple[PythonRelease, ...]:

@@ -24,11 +24,11 @@ class Decision:
     solution: Solution
 
 
-def decide(request: Request, matrix: Matrix) -> Decision | None:
+def decide(request: Request, matrix: Matrix, *, is_strict: bool = False) -> Decision | None:
     """The best choice that nothing certain speaks against; None where there is none.
 
     First without any doubt. Where that cannot be, the Python with the fewest doubts, for an unknown combination is a
-    warning and no more.
+    warning and no more; with `is_strict` there is no choice then.
     """
     reading = reading_of(request, matrix)
     problems: list[Problem] = []
@@ -39,7 +39,7 @@ def decide(request: Request, matrix: Matrix) -> Decision | None:
         if solution is not None:
             return Decision(python=problem.python, problem=problem, solution=solution)
     best: Decision | None = None
-    for problem in problems:
+    for problem in () if is_strict else problems:
         solution = Search(problem, is_strict=False).run()
         if solution is not None and (best is None or _doubts(solution) < _doubts(best.solution)):
             best = Decision(python=problem.python, problem=problem, solution=solution)

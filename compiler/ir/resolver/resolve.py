@@ -51,7 +51,7 @@ class _Resolver:
         self._matrix = matrix
 
     def __call__(self, request: Request, is_strict: bool) -> Resolution | None:
-        decision = decide(request, self._matrix)
+        decision = decide(request, self._matrix, is_strict=is_strict)
         if decision is None or decision.solution.was_cut_short:
             return None
         if is_strict and not decision.solution.is_sure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 
@@ -109,6 +110,7 @@ def _runs(kernel: str, capability: tuple[int, int]) -> bool:
     return capability[0] == compiled[0] and capability[1] >= compiled[1]
 
 
+@lru_cache(maxsize=256)
 def capability_of(kernel: str) -> tuple[int, int]:
     """The compute capability that a kernel is compiled for.
 

@@ -18,6 +18,8 @@ from scripts.test_pythons import interpreter
 from tests.memory_files import MemoryFiles
 from tests.runtime.sdk.harness import ROOT
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 # What Python 3.8 can read: newer annotations are text there, by the future import.

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 MODEL = """
 import os, subprocess, tempfile, time
 from typing import Iterator, Optional

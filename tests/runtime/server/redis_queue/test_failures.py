@@ -9,6 +9,8 @@ import pytest
 from tests.runtime.server.harness import until
 from tests.runtime.server.redis_queue.conftest import Queue
 
+pytestmark = pytest.mark.slow
+
 MODEL = """
 import os, time
 from cog import BasePredictor

@@ -11,6 +11,8 @@ import pytest
 
 from tests.runtime.server.harness import until
 
+pytestmark = pytest.mark.slow
+
 numbers = itertools.count()
 MODEL = """
 import os, sys, time
