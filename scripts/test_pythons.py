@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-TOOLS = ("pytest", "pytest-xdist", "hypothesis")
+TOOLS = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
 # Models of both major versions of pydantic are outputs, and numpy's values.
 OF_MODELS = {"3.8": ("numpy", "pydantic<2"), "3.9": ("numpy", "pydantic<2")}
 OTHERS = ("numpy", "pydantic>=2")
