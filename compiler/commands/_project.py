@@ -308,7 +308,7 @@ def _lock_of(project: Project) -> tuple[tuple[bytes, str] | None, tuple[Diagnost
         return (project.files.read(name), name), ()
     except FileProblem as problem:
         hint = "`cogc lock` writes it" if problem.reason == "does not exist" else None
-        return None, (report("COG260", f"--locked needs {name}, which {problem.reason}", hint=hint),)
+        return None, (report("COG260", f"{name} {problem.reason}, and the build is to follow it", hint=hint),)
 
 
 def frontend_version(text: str) -> tuple[tuple[int, int] | None, tuple[Diagnostic, ...]]:

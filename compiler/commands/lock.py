@@ -27,7 +27,7 @@ from ._project import (
 
 if TYPE_CHECKING:
     from ..frontend.lower import BuildOptions
-    from ..ir.lock import Lock
+    from ..ir.lock import Lock, LockedPlatform
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
@@ -224,8 +224,16 @@ def _tell(
         print(f"  {change}", file=sys.stderr)
     for entry in lock.platforms:
         pinned = sum(image.digest is not None for image in entry.images)
-        print(
-            f"{entry.platform}: {len(entry.packages)} packages, {pinned} of {len(entry.images)} images by digest",
-            file=sys.stderr,
-        )
+        images = f"{pinned} of {len(entry.images)} images by digest"
+        print(f"{entry.platform}: {_count_packages(entry)}, {images}", file=sys.stderr)
     print(f"wrote {name}", file=sys.stderr)
+
+
+def _count_packages(entry: LockedPlatform) -> str:
+    """How many packages, and how many of these are from elsewhere than an index."""
+    counts = {
+        said: sum(package.source == source for package in entry.packages)
+        for source, said in (("git", "from git"), ("url", "from URLs"), ("project", "of the project"))
+    }
+    others = ", ".join(f"{count} {said}" for said, count in counts.items() if count)
+    return f"{len(entry.packages)} packages" + (f" ({others})" if others else "")

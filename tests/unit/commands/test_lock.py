@@ -355,3 +355,13 @@ def test_hashes_in_the_requirements_choose_the_file(project: Project) -> None:
         project.require(f"two==1.0 --hash=sha256:{digest}")
         project.run("lock")
         assert project.lock["platforms"][0]["packages"][0]["file"] == wheel.name
+
+
+def test_what_is_not_from_an_index_is_counted_apart(project: Project) -> None:
+    make_wheel(project.root, "local", "1.0")
+    project.require("apple", "./local-1.0-py3-none-any.whl", f"pear @ {project.url}/pear/pear-1.0-py3-none-any.whl")
+    project.publish("pear", "1.0")
+    _, err = project.run("lock")
+    assert "linux/amd64: 4 packages (1 from URLs, 1 of the project), 2 of 2 images by digest" in err
+    sources = {each["name"]: each.get("source", "index") for each in project.lock["platforms"][0]["packages"]}
+    assert sources == {"apple": "index", "core": "index", "local": "project", "pear": "url"}
