@@ -269,6 +269,9 @@ CATALOGUE: dict[str, Entry] = {
     "COG624": Entry("no-buildx", "error", "The docker program has no buildx, which builds images."),
     "COG625": Entry("engine-too-old", "error", "The docker program or the engine is too old."),
     "COG626": Entry("engine-failed", "error", "The docker program failed for another reason."),
+    "COG627": Entry("engine-lost", "error", "The connection to the container engine ended during the build."),
+    "COG628": Entry("library-missing", "error", "An optional library that the command needs is not installed."),
+    "COG629": Entry("context-not-sent", "error", "A file could not be sent to the builder."),
     # COG63x: building with an engine
     "COG630": Entry("build-step-failed", "error", "A command failed while the image was built."),
     "COG631": Entry("build-refused", "error", "The builder cannot carry out a step."),

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .backends.filters import DockerfileOptions
     from .backends.llb.definition import Definition
     from .backends.llb.lower import LlbOptions, Lowered
-    from .frontend.context_files import ContextFiles
     from .frontend.project_matrix import ProjectTables
     from .ir.lock import LockedPackage
     from .ir.size import SizePart
@@ -47,7 +46,6 @@ __all__ = [
     "bundled_matrix",
     "compile_project",
     "dockerfile_text",
-    "files_of_steps",
     "files_of_weights",
     "llb_build",
     "matrix_of",
@@ -280,16 +278,6 @@ def _own_tables(source: Source, matrix: Matrix) -> tuple[Diagnostic, ...]:
     return (report("COG282", message, Span.of_file(f"{DIRECTORY}/{CHECKSUMS}")),)
 
 
-def files_of_steps(source: Source, compilation: Compilation) -> tuple[ContextFiles, ...]:
-    """What each step of a compilation takes from the build context."""
-    from .frontend.context_files import context_files
-
-    assert compilation.resolved is not None
-    dockerignore, _ = _dockerignore(source.files)
-    staged = [path for path, _ in compilation.staged]
-    return tuple(context_files(compilation.resolved, tuple(source.files.walk()), dockerignore, staged))
-
-
 def read_targets(source: Source) -> tuple[Config | None, tuple[Diagnostic, ...]]:
     """The configuration, once the files of its targets are there; None when there are errors."""
     config, found = read_config(source)
@@ -360,7 +348,7 @@ def llb_build(
         message = "`build.dockerfile_template` is for Dockerfiles; LLB is made without one"
         return None, (report("COG316", message, template.span, hint="build the Dockerfile, or leave the key out"),)
     dockerignore, _ = _dockerignore(source.files)
-    options = replace(options, ignored=dockerignore.lines, config_file=source.name)
+    options = replace(options, ignored=tuple(filter(_is_text, dockerignore.lines)), config_file=source.name)
     lowered = lower_build(resolved, compilation.staged, options)
     texts = {source.name: source.config}
     for name in {span.file for span in lowered.spans} - texts.keys():
@@ -424,8 +412,13 @@ def _unencodable(facts: ProjectFacts) -> tuple[Diagnostic, ...]:
     return tuple(
         report("COG500", f"the name of `{path}` is not UTF-8 text", hint=hint)
         for path in dict.fromkeys(paths)
-        if not path.isascii() and any("\ud800" <= character <= "\udfff" for character in path)
+        if not _is_text(path)
     )
+
+
+def _is_text(path: str) -> bool:
+    """Whether it can be written as UTF-8."""
+    return path.isascii() or not any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def _hidden_artifacts(build: Build, dockerignore: Dockerignore) -> tuple[Diagnostic, ...]:

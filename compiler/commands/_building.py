@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic, has_errors, report
 from ..disk import describe
+from ._buildkit import buildkit_request
 from ._project import (
     Project,
     add_build_arguments,
@@ -26,7 +28,7 @@ from ._secrets import Secret, check_secrets, parse_secret
 from ._sizes import size_text
 
 if TYPE_CHECKING:
-    from ..driver import Compilation
+    from ..driver import Compilation, Source
     from ..engines.docker.cli import DockerCli
     from ..engines.docker.image_layers import Layer
     from ..engines.docker.model_image import BuiltImage, ImageRequest
@@ -81,6 +83,12 @@ def add_image_arguments(parser: argparse.ArgumentParser, *, positional: bool = T
     group.add_argument(
         "--label", action="append", default=[], metavar="NAME=VALUE", help="a label of the image; repeat"
     )
+    group.add_argument(
+        "--engine",
+        choices=("docker", "buildkit"),
+        default="docker",
+        help="what builds: docker's program, or cogc itself with a BuildKit daemon, without a Dockerfile",
+    )
     group.add_argument("--builder", metavar="NAME", help="the buildx builder to use (default: the current one)")
     group.add_argument("--cache-from", action="append", default=[], metavar="CACHE", help="a cache to read; repeat")
     group.add_argument("--cache-to", action="append", default=[], metavar="CACHE", help="a cache to write; repeat")
@@ -119,7 +127,7 @@ def build_project(
     from ..engines.docker.model_image import ModelSource, build_image
 
     arguments.image_name = name or arguments.image_name
-    project, compilation, found = _compiled(arguments)
+    project, origin, compilation, found = _compiled(arguments)
     config = compilation.config
     if needs_name and not arguments.image_name and config is not None and config.image is None:
         if config.model is None:
@@ -127,7 +135,7 @@ def build_project(
             nowhere = report("COG645", "there is no name to push to", hint=hint)
             raise Refused(fail((*found, nowhere), project, arguments.format))
         arguments.image_name = config.model.value
-        project, compilation, found = _compiled(arguments)
+        project, origin, compilation, found = _compiled(arguments)
     assert compilation.resolved is not None
     mode = progress_mode(arguments.progress)
     reporter = StandardErrorReporter(debug=arguments.debug)
@@ -142,13 +150,26 @@ def build_project(
     if arguments.format == "text":
         show(found, project)
     image = compilation.resolved.summary.image
+    request = _request(arguments, project, compilation, secrets, text, pushes=pushes)
+    direct, problems = (None, ())
+    if arguments.engine == "buildkit":
+        direct, problems = buildkit_request(arguments, image, request.build.labels, secrets, pushes=pushes)
+    if has_errors(problems):
+        raise Refused(fail((*found, *problems), project, arguments.format))
     if mode != "quiet":
         reporter.notice(f"Building Docker image from environment in {project.name} as {image}...")
-    request = _request(arguments, project, compilation, secrets, text, pushes=pushes)
     source = ModelSource(root=project.root, config_file=project.name, compilation=compilation)
     try:
-        built = build_image(docker, source, request, mode)
-        layers = image_layers(docker, built.name, compilation.resolved, built.lines, built.progress)
+        if direct is not None:
+            from ..engines.buildkit.model_image import build_with_buildkit
+
+            built = build_with_buildkit(reporter, source, origin, direct, mode)
+        else:
+            built = build_image(docker, source, request, mode)
+        has_docker = direct is None or shutil.which(docker.program) is not None
+        layers: tuple[Layer, ...] = ()
+        if has_docker:
+            layers = image_layers(docker, built.name, compilation.resolved, built.lines, built.progress)
     except EngineFailure as failure:
         before = found if arguments.format == "json" else ()
         raise Refused(fail([*before, *failure.diagnostics], project, arguments.format)) from failure
@@ -157,7 +178,7 @@ def build_project(
     return Built(project=project, image=built, layers=layers, found=(*found, *built.found), docker=docker)
 
 
-def _compiled(arguments: argparse.Namespace) -> tuple[Project, Compilation, tuple[Diagnostic, ...]]:
+def _compiled(arguments: argparse.Namespace) -> tuple[Project, Source, Compilation, tuple[Diagnostic, ...]]:
     from ..driver import compile_project, matrix_of
 
     options, found = build_options(arguments)
@@ -183,7 +204,7 @@ def _compiled(arguments: argparse.Namespace) -> tuple[Project, Compilation, tupl
         found += (report("COG634", "neither `predict` nor `train` is set: the image would serve nothing", hint=hint),)
     if has_errors(found) or compilation.resolved is None:
         raise Refused(fail(found, project, arguments.format))
-    return project, compilation, found
+    return project, source, compilation, found
 
 
 def _secrets(

@@ -57,8 +57,7 @@ def _document(
     path, parts = Path(text), split_revision(text)
     if parts is not None:
         try:
-            # Weights and the like say nothing about a schema.
-            path = stack.enter_context(at_revision(*parts, most_bytes=_MOST_BYTES))
+            path = stack.enter_context(at_revision(*parts))
         except RevisionProblem as problem:
             return None, (report("COG500", f"{text}: {problem}"),), None
     if path.suffix == ".json":

@@ -16,9 +16,10 @@ Left out: POSIX classes such as `[[:alpha:]]`, and wildcards inside `[…]`, whi
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -92,6 +93,15 @@ class Dockerignore:
                 shown = written if len(written) <= 80 else f"{written[:79]}…"
                 diagnostics.append(report("COG312", f"pattern `{shown}` is ignored: {problem}", span))
         return cls(tuple(patterns)), tuple(diagnostics)
+
+    @classmethod
+    def of_lines(cls, lines: Iterable[str]) -> Dockerignore:
+        """Patterns that are no lines of a text: any character may be in them. Invalid ones are skipped."""
+        patterns: list[_Pattern] = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                patterns.append(_pattern(line.strip()))
+        return cls(tuple(patterns))
 
     @property
     def lines(self) -> tuple[str, ...]:

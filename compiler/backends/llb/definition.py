@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...source import Span
@@ -32,11 +32,7 @@ class MarshalledOp:
     inputs: tuple[tuple[str, int], ...]
     capabilities: tuple[str, ...] = ()
     platform: Platform | None = None
-
-    @property
-    def note(self) -> Note:
-        """Its name and the places that it came from."""
-        return Note() if self.op is None else self.op.note
+    note: Note = field(default_factory=Note)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -65,6 +61,12 @@ class Definition:
     def data(self) -> bytes:
         """Its bytes: what `buildctl build` reads."""
         return LLB.encode("Definition", self.message)
+
+    def named_like(self, other: Definition, name: str) -> Definition:
+        """With the names of `other` for what both have, and `name` for the rest: watched, they are one build."""
+        notes = {op.digest: op.note for op in other.ops}
+        ops = tuple(replace(op, note=notes.get(op.digest) or replace(op.note, name=name)) for op in self.ops)
+        return replace(self, ops=ops)
 
     def _source(self) -> dict[str, Any]:
         names = [name for name, _ in self.files]
@@ -101,7 +103,7 @@ def _marshal(op: Op, digests: Mapping[int, str]) -> MarshalledOp:
         message["platform"] = op.platform.message
         capabilities.add("platform")
     data = LLB.encode("Op", message)
-    return MarshalledOp(op, _digest(data), data, edges, tuple(sorted(capabilities)), op.platform)
+    return MarshalledOp(op, _digest(data), data, edges, tuple(sorted(capabilities)), op.platform, op.note)
 
 
 def _edge(edge: tuple[str, int]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar, assert_never
+from typing import Literal, TypeVar, assert_never
 
 from ...ir.node import Cause
 from ...ir.nodes import (
@@ -93,7 +93,8 @@ class LlbOptions:
 
     `platform` is that of the image, `ignored` the lines of .dockerignore. `images` are the configurations of base
     images by their reference in the IR; one that is not there counts as an image that sets nothing. `merges` says
-    that the daemon can lay trees over one another. `config_file` is where an operation points that nothing in the
+    that the daemon can lay trees over one another, `prefers_local` that images of its own store come before those of
+    registries. `config_file` is where an operation points that nothing in the
     project caused.
     """
 
@@ -103,6 +104,7 @@ class LlbOptions:
     images: tuple[tuple[str, ImageConfig], ...] = ()
     uv_image: str = UV_IMAGE
     merges: bool = True
+    prefers_local: bool = False
     ignores_cache: bool = False
 
 
@@ -184,7 +186,8 @@ class _Lowering:
     def image(self, reference: str, platform: Platform, note: Note) -> Output:
         key = (reference, str(platform))
         if key not in self.images:
-            source = ImageSource(reference=full_reference(reference), platform=platform, note=note)
+            mode: Literal["", "local"] = "local" if self.options.prefers_local else ""
+            source = ImageSource(reference=full_reference(reference), platform=platform, mode=mode, note=note)
             self.images[key] = Output(source)
         return self.images[key]
 
@@ -516,17 +519,21 @@ def _clean(path: str) -> str:
 
 
 def _pattern(path: str) -> str:
-    """The pattern that matches this path alone, and so what is below it.
+    r"""The pattern that matches this path alone, and so what is below it.
 
-    Escapes are those of Go's regular expressions; `!` at the start and blanks at the ends mean something.
+    Escapes are those of Go's regular expressions; `!` at the start means something, and blanks at the ends would be
+    trimmed.
+
+    >>> print(_pattern("a[1]"), _pattern("!b "))
+    a\\[1\\] \\!b[ ]
     """
     last = len(path) - 1
     return "".join(_pattern_character(character, index in (0, last)) for index, character in enumerate(path))
 
 
 def _pattern_character(character: str, is_at_end: bool) -> str:
-    if character < " " or character == "\x7f" or (character.isspace() and is_at_end):
-        return f"\\x{{{ord(character):x}}}"
+    if character.isspace() and is_at_end:
+        return f"[{character}]"
     return f"\\{character}" if character in "\\*?[]^!" else character
 
 

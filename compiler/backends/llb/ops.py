@@ -90,10 +90,14 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageSource:
-    """The root file system of an image, by its full name with tag or digest."""
+    """The root file system of an image, by its full name with tag or digest.
+
+    `mode` says where it is looked for: `local` prefers the daemon's own store.
+    """
 
     reference: str
     platform: Platform
+    mode: Literal["", "local"] = ""
     note: Note = field(default_factory=Note)
 
     @property
@@ -104,12 +108,13 @@ class ImageSource:
     @property
     def capabilities(self) -> set[str]:
         """What the daemon must know."""
-        return {"source.image"}
+        return {"source.image", "source.image.resolvemode"} if self.mode else {"source.image"}
 
     @property
     def message(self) -> dict[str, Any]:
         """The operation's message, without the platform."""
-        return {"source": {"identifier": f"docker-image://{self.reference}"}}
+        attributes = {"attrs": {"image.resolvemode": self.mode}} if self.mode else {}
+        return {"source": {"identifier": f"docker-image://{self.reference}", **attributes}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -107,9 +107,10 @@ class BuildProgress:
             document = json.loads(line)
         except ValueError:
             return None
-        return self._changes(document) if isinstance(document, dict) else None
+        return self.take(document) if isinstance(document, dict) else None
 
-    def _changes(self, document: dict[str, Any]) -> Iterator[Change]:
+    def take(self, document: dict[str, Any]) -> Iterator[Change]:
+        """Take in one such object."""
         for vertex in document.get("vertexes") or ():
             yield from self._vertex(vertex)
         for status in document.get("statuses") or ():

@@ -38,7 +38,7 @@ __all__ = ["BuiltImage", "ImageRequest", "ModelSource", "WeightsState", "build_i
 FREEZE_LABEL = "run.cog.pip_freeze"
 SCHEMA_LABEL = "run.cog.openapi_schema"
 # Linux takes no word of 128 KiB or more; what is longer is in the image as a file.
-_MOST_LABEL_BYTES = 120_000
+MOST_LABEL_BYTES = 120_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +210,7 @@ class _Job:
             self.found.append(self._not_imported())
             return request
         compact = json.dumps(json.loads(document), ensure_ascii=False, separators=(",", ":"))
-        if len(compact.encode()) > _MOST_LABEL_BYTES:
+        if len(compact.encode()) > MOST_LABEL_BYTES:
             return request
         return replace(request, labels=(*request.labels, (SCHEMA_LABEL, compact)))
 

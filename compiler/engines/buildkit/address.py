@@ -1,0 +1,92 @@
+"""Where the daemon is: what the command line and the environment say → an address.
+
+A builder of buildx that is named comes first, then BUILDKIT_HOST, then Docker, whose engine has a BuildKit inside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from .errors import Unreachable
+
+__all__ = ["Address", "find_address"]
+
+_DOCKER_SOCKET = "/var/run/docker.sock"
+_TCP_PORT = 1234
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A daemon. `place` is a path, `host:port`, or the words of a program whose standard streams lead there.
+
+    `upgrades`: it is Docker's engine, which has to be asked for BuildKit first. `certificates` is a directory with
+    ca.pem, and cert.pem and key.pem where the daemon asks who we are.
+    """
+
+    kind: Literal["unix", "tcp", "program"]
+    place: tuple[str, ...]
+    upgrades: bool = False
+    certificates: str | None = None
+
+    @property
+    def is_docker(self) -> bool:
+        """Whether images can be put into an engine's own store there."""
+        return self.upgrades
+
+    def __str__(self) -> str:
+        if self.kind == "program":
+            return f"`{' '.join(self.place)}`"
+        return f"{self.kind}://{':'.join(self.place)}"
+
+
+def find_address(builder: str | None, environment: Mapping[str, str] = os.environ) -> Address:
+    """The daemon to use. Error: Unreachable for an address that is none."""
+    if builder is not None:
+        return Address("program", ("docker", "buildx", "dial-stdio", "--builder", builder))
+    host = environment.get("BUILDKIT_HOST", "")
+    if host:
+        return _of_buildkit(host, environment.get("BUILDKIT_TLS_DIR") or None)
+    docker = environment.get("DOCKER_HOST", "")
+    if docker.startswith("unix://"):
+        return Address("unix", (docker.removeprefix("unix://"),), upgrades=True)
+    if docker or _has_context(environment):
+        return Address("program", ("docker", "system", "dial-stdio"), upgrades=True)
+    return Address("unix", (_DOCKER_SOCKET,), upgrades=True)
+
+
+def _of_buildkit(host: str, certificates: str | None) -> Address:
+    try:
+        url = urlsplit(host)
+        port = url.port or _TCP_PORT
+    except ValueError as error:
+        raise Unreachable(f"BUILDKIT_HOST={host}: {error}") from error
+    match url.scheme:
+        case "unix":
+            return Address("unix", (url.path or url.netloc,))
+        case "tcp":
+            return Address("tcp", (url.hostname or "localhost", str(port)), certificates=certificates)
+        case "docker-container":
+            return Address("program", ("docker", "exec", "--interactive", url.netloc, "buildctl", "dial-stdio"))
+        case "kube-pod":
+            return Address("program", ("kubectl", "exec", "--stdin", url.netloc, "--", "buildctl", "dial-stdio"))
+        case _:
+            known = "unix://PATH, tcp://HOST:PORT, docker-container://NAME or kube-pod://NAME"
+            raise Unreachable(f"BUILDKIT_HOST={host}: write {known}")
+
+
+def _has_context(environment: Mapping[str, str]) -> bool:
+    """Whether docker is told to use another engine than that of the usual socket."""
+    if environment.get("DOCKER_CONTEXT", "default") not in ("", "default"):
+        return True
+    directory = environment.get("DOCKER_CONFIG") or str(Path(environment.get("HOME", "/"), ".docker"))
+    try:
+        document = json.loads(Path(directory, "config.json").read_bytes())
+        return document.get("currentContext", "default") not in ("", "default")
+    except (OSError, ValueError, AttributeError):
+        return False

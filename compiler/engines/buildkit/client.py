@@ -1,0 +1,249 @@
+"""The calls of a build: we are the frontend, which asks the daemon to solve graphs and returns what the image is.
+
+A build is opened without a definition; on the same connection the bridge of the frontend then solves as many graphs as
+it likes, reads files of the results and asks for the configurations of images. What it returns at last is exported.
+
+Source: https://github.com/moby/buildkit (control/control.go, frontend/gateway)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...backends.llb.definition import Definition
+from ...backends.llb.image import full_reference
+from ...backends.llb.ops import Platform
+from .errors import BuildkitError, CallFailed, ConnectionLost
+from .grpc import Call, Connection
+from .messages import SERVICES
+from .progress import progress_document
+from .session import Offers, Session
+
+__all__ = ["Bridge", "Export", "Result", "Solved", "build", "workers"]
+
+_CONTROL = "/moby.buildkit.v1.Control"
+_BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge"
+_SILENCE_SECONDS = 60.0
+_WATCH_SECONDS = 1.0
+_REFUSAL_SECONDS = 5.0
+_UNKNOWN = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What is done with the result.
+
+    `kind` is an exporter such as `moby`, `image`, `oci`, `docker` or `tar`; empty: nothing is done with it.
+    Caches are pairs of a type and its attributes.
+    """
+
+    kind: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    cache_to: Sequence[tuple[str, Mapping[str, str]]] = ()
+    cache_from: Sequence[tuple[str, Mapping[str, str]]] = ()
+    frontend_attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A graph that the daemon knows, by its id there."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an image is: a graph for each platform, with the document of its configuration."""
+
+    parts: tuple[tuple[Platform, Solved, Mapping[str, Any]], ...]
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """Its message: one platform is the plain form, several make an index."""
+        if len(self.parts) == 1:
+            _, solved, document = self.parts[0]
+            return {"ref": {"id": solved.id}, "metadata": {"containerimage.config": _json(document)}}
+        names = [str(platform) for platform, _, _ in self.parts]
+        metadata = {f"containerimage.config/{platform}": _json(document) for platform, _, document in self.parts}
+        listed = [
+            {"ID": str(platform), "Platform": {key: value for key, value in platform.message.items() if value}}
+            for platform, _, _ in self.parts
+        ]
+        metadata["refs.platforms"] = _json({"Platforms": listed})
+        refs = {name: {"id": solved.id} for name, (_, solved, _) in zip(names, self.parts, strict=True)}
+        return {"refs": {"refs": refs}, "metadata": metadata}
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Bridge:
+    """The frontend's side of one build. Errors of all methods: CallFailed, ConnectionLost."""
+
+    def __init__(self, connection: Connection, ref: str, cache_from: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+        self._connection = connection
+        self._headers = (("buildkit-controlapi-buildid", ref),)
+        self._imports = [{"type": kind, "attrs": dict(attributes)} for kind, attributes in cache_from]
+
+    def capabilities(self) -> dict[str, bool]:
+        """What the daemon's operations can, by the names of capabilities."""
+        answer = self._call("Ping", "PingRequest", {}, "PongResponse")
+        return {each.get("id", ""): each.get("enabled", False) for each in answer.get("llb_caps", ())}
+
+    def image_config(self, reference: str, platform: Platform, mode: str) -> tuple[str, bytes]:
+        """The digest (empty where there is none) and the document of an image."""
+        message = {"ref": full_reference(reference), "platform": platform.message, "resolve_mode": mode}
+        message["log_name"] = f"[internal] load metadata for {full_reference(reference)}"
+        answer = self._call("ResolveImageConfig", "ResolveImageConfigRequest", message, "ResolveImageConfigResponse")
+        return answer.get("digest", ""), answer.get("config", b"{}")
+
+    def solve(self, definition: Definition, *, evaluates: bool = False) -> Solved:
+        """Solve a graph; with `evaluates` at once, else when something is read from it or it is exported."""
+        return self.solved(self.start_solve(definition, evaluates=evaluates))
+
+    def start_solve(self, definition: Definition, *, evaluates: bool = True) -> Call:
+        """Begin to solve a graph, for `solved` to wait for."""
+        message = {
+            "definition": definition.message,
+            "allow_result_return": True,
+            "allow_result_array_ref": True,
+            "cache_imports": self._imports,
+            "evaluate": evaluates,
+        }
+        data = SERVICES.encode("BridgeSolveRequest", message)
+        return self._connection.request(f"{_BRIDGE}/Solve", data, self._headers)
+
+    def solved(self, call: Call) -> Solved:
+        """The result of `start_solve`, once it is there."""
+        answer = SERVICES.decode("BridgeSolveResponse", call.only())
+        return Solved(answer.get("result", {}).get("ref", {}).get("id", ""))
+
+    def read_file(self, solved: Solved, path: str) -> bytes:
+        """The content of a file of a result."""
+        return bytes(
+            self._call("ReadFile", "ReadFileRequest", {"ref": solved.id, "file_path": path}, "ReadFileResponse").get(
+                "data", b""
+            )
+        )
+
+    def finish(self, result: Result) -> None:
+        """Name the image, which is exported next."""
+        self._call("Return", "ReturnRequest", {"result": result.message}, "PingRequest")
+
+    def give_up(self, reason: str) -> None:
+        """There will be no image; the build must not wait for it."""
+        with contextlib.suppress(BuildkitError):
+            self._call("Return", "ReturnRequest", {"error": {"code": _UNKNOWN, "message": reason}}, "PingRequest")
+
+    def _call(self, method: str, name: str, message: Mapping[str, Any], answer: str) -> dict[str, Any]:
+        data = SERVICES.encode(name, message)
+        return SERVICES.decode(answer, self._connection.unary(f"{_BRIDGE}/{method}", data, self._headers))
+
+
+def workers(connection: Connection) -> list[dict[str, Any]]:
+    """What builds there: records with `platforms` and the daemon's `version`. Errors: CallFailed, ConnectionLost."""
+    answer = SERVICES.decode("ListWorkersResponse", connection.unary(f"{_CONTROL}/ListWorkers", b""))
+    found: list[dict[str, Any]] = answer.get("record", [])
+    return found
+
+
+def build(
+    connection: Connection,
+    offers: Offers,
+    export: Export,
+    frontend: Callable[[Bridge], Result],
+    show: Callable[[dict[str, Any]], None],
+) -> dict[str, str]:
+    """One build; what the exporter says about the result. `show` is told of the progress, from a thread.
+
+    Errors: CallFailed, ConnectionLost, and what `frontend` raises. Whatever happens, nothing of the build goes on.
+    """
+    ref = uuid.uuid4().hex
+    session = Session(connection, offers)
+    calls: list[Call] = []
+    threads: list[threading.Thread] = []
+    try:
+        solve = connection.request(f"{_CONTROL}/Solve", _solve_request(ref, session.id, export))
+        status = connection.request(f"{_CONTROL}/Status", SERVICES.encode("StatusRequest", {"ref": ref}))
+        calls += [solve, status]
+        watch = _Watch(connection, session, calls)
+        threads = [
+            threading.Thread(target=_follow, args=(status, show), daemon=True),
+            threading.Thread(target=watch.run, daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        bridge = Bridge(connection, ref, export.cache_from)
+        try:
+            bridge.finish(frontend(bridge))
+        except CallFailed as error:
+            bridge.give_up(error.message)
+            raise watch.reason or _own_failure(solve, error) from None
+        except Exception as error:
+            bridge.give_up(str(error))
+            raise
+        answer = SERVICES.decode("SolveResponse", solve.only())
+        threads[0].join(10)
+        return dict(answer.get("exporter_response", {}))
+    finally:
+        for call in calls:
+            call.cancel()
+        session.close()
+        for thread in threads:
+            thread.join(10)
+
+
+def _own_failure(solve: Call, error: CallFailed) -> BuildkitError:
+    """Why the build itself was refused, where it was: the frontend then only learns that there is no such build."""
+    if "no such job" in error.message or "does not exist" in error.message:
+        solve.wait(_REFUSAL_SECONDS)
+        return solve.error or error
+    return error
+
+
+def _solve_request(ref: str, session: str, export: Export) -> bytes:
+    message = {
+        "ref": ref,
+        "session": session,
+        "exporter": export.kind,
+        "exporter_attrs": dict(export.attributes),
+        "frontend_attrs": dict(export.frontend_attributes),
+        "cache": {
+            "exports": [{"type": kind, "attrs": dict(attributes)} for kind, attributes in export.cache_to],
+            "imports": [{"type": kind, "attrs": dict(attributes)} for kind, attributes in export.cache_from],
+        },
+    }
+    return SERVICES.encode("SolveRequest", message)
+
+
+def _follow(status: Call, show: Callable[[dict[str, Any]], None]) -> None:
+    with contextlib.suppress(BuildkitError):
+        while (message := status.receive()) is not None:
+            show(progress_document(SERVICES.decode("StatusResponse", message)))
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Ends a build when the daemon has said nothing for a minute: it asks for our health every few seconds."""
+
+    connection: Connection
+    session: Session
+    calls: list[Call]
+    reason: ConnectionLost | None = None
+
+    def run(self) -> None:
+        while not all(call.is_over for call in self.calls[:1]):
+            quiet = time.monotonic() - self.session.last_heard
+            if quiet > _SILENCE_SECONDS:
+                self.reason = ConnectionLost(f"the daemon has said nothing for {quiet:.0f} seconds")
+                self.connection.fail(self.reason)
+                return
+            self.calls[0].wait(_WATCH_SECONDS)

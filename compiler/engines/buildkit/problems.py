@@ -1,0 +1,47 @@
+"""What goes wrong with a daemon → a diagnostic with what to do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ...backends.source_map import SourceMap
+from ...diagnostics import Diagnostic, report
+from ...frontend.config import Config
+from ..docker.build import BuildFailed
+from ..docker.build_failures import explain_failure
+from ..docker.build_progress import BuildProgress
+from .errors import BuildkitError, CallFailed, ConnectionLost, Unreachable
+
+__all__ = ["explain"]
+
+_UNIMPLEMENTED = 12
+_TOO_OLD = r"unknown API capability|requested feature .* disabled|unknown (?:service|method)|failed to load LLB"
+_HOST_HINT = "say with BUILDKIT_HOST, DOCKER_HOST or --builder where it is; `cogc doctor` looks for an engine"
+
+
+def explain(
+    error: BuildkitError, lines: SourceMap, progress: BuildProgress, config: Config | None, problems: Sequence[str] = ()
+) -> tuple[Diagnostic, ...]:
+    """The diagnostics; `problems` are what this side could not give.
+
+    Codes: COG621, COG625, COG627, COG629–COG632, COG64x.
+    """
+    if problems:
+        hint = "leave the project alone while it is sent, or list what changes in .dockerignore"
+        return tuple(report("COG629", problem, hint=hint) for problem in dict.fromkeys(problems))
+    match error:
+        case Unreachable():
+            return (report("COG621", f"no BuildKit answers: {error}", hint=_HOST_HINT),)
+        case ConnectionLost():
+            hint = "the build has been stopped; is the daemon still running?"
+            return (report("COG627", f"the connection to BuildKit was lost: {error}", hint=hint),)
+        case CallFailed() if error.code == _UNIMPLEMENTED or re.search(_TOO_OLD, error.message):
+            hint = "`cogc build` without --engine buildkit needs less of it"
+            return (report("COG625", f"the daemon is too old for this: {error.message}", hint=hint),)
+        case _:
+            failure = BuildFailed(f"failed to solve: {error}", None, progress.failed)
+            found = explain_failure(failure, lines, config)
+            if found.code == "COG626":  # which names the docker program
+                found = report("COG626", f"the build failed: {error}", found.span)
+            return (found,)

@@ -1,0 +1,145 @@
+"""What a daemon asks back for while it builds: directories, secrets, credentials, and where to put results.
+
+The daemon calls us through a call of ours, whose messages are the bytes of a second HTTP/2 connection on which we are
+the server. It asks every few seconds whether we are well, and ends what belongs to the session when we are not.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from .context_files import ContextDirectory
+from .errors import CallFailed
+from .grpc import NOT_FOUND, Call, Connection, Handler
+from .messages import SERVICES
+
+__all__ = ["Offers", "Session"]
+
+_EXPOSE = "x-docker-expose-session-"
+_MOST_SECRET_BYTES = 500 * 1024
+
+
+@dataclass(slots=True)
+class Offers:
+    """What the daemon may have.
+
+    `directories` and `secrets` are by name, credentials are asked for by the host of a registry and are a user's name
+    and a password, or None. `result` is where an exporter's archive goes. `shared_key` is the same for every build of a
+    project: the daemon keeps what was sent under it. `problems` are phrases about what could not be given.
+    """
+
+    directories: Mapping[str, ContextDirectory] = field(default_factory=dict)
+    secrets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+    credentials: Callable[[str], tuple[str, str] | None] | None = None
+    result: BinaryIO | None = None
+    shared_key: str = ""
+    problems: list[str] = field(default_factory=list)
+
+
+class Session:
+    """One session; it lasts until it is closed or the connection ends."""
+
+    def __init__(self, connection: Connection, offers: Offers) -> None:
+        self.id = uuid.uuid4().hex
+        self._offers = offers
+        handlers = self._handlers()
+        headers = [
+            (f"{_EXPOSE}uuid", self.id),
+            (f"{_EXPOSE}name", "cogc"),
+            (f"{_EXPOSE}sharedkey", offers.shared_key),
+            *((f"{_EXPOSE}grpc-method", path) for path in handlers),
+        ]
+        self._call = connection.start("/moby.buildkit.v1.Control/Session", headers)
+        self._connection = Connection(_Tunnel(self._call), handlers=handlers, name="session")
+
+    @property
+    def last_heard(self) -> float:
+        """When the daemon last said something, by the monotonic clock."""
+        return self._connection.last_heard
+
+    def close(self) -> None:
+        """End it."""
+        self._connection.close()
+        self._call.cancel()
+
+    def _handlers(self) -> dict[str, Handler]:
+        offers = self._offers
+        found: dict[str, Handler] = {"/grpc.health.v1.Health/Check": _healthy}
+        if offers.directories:
+            found["/moby.filesync.v1.FileSync/DiffCopy"] = self._send_directory
+        if offers.secrets:
+            found["/moby.buildkit.secrets.v1.Secrets/GetSecret"] = self._give_secret
+        if offers.credentials is not None:
+            found["/moby.filesync.v1.Auth/Credentials"] = self._give_credentials
+        if offers.result is not None:
+            found["/moby.filesync.v1.FileSend/DiffCopy"] = self._take_result
+        return found
+
+    def _send_directory(self, call: Call) -> None:
+        name = call.header("dir-name") or ""
+        directory = self._offers.directories.get(name)
+        if directory is None:
+            raise CallFailed(NOT_FOUND, f"there is no directory {name} in this build")
+        directory.send(call)
+
+    def _give_secret(self, call: Call) -> None:
+        name = SERVICES.decode("GetSecretRequest", call.only()).get("id", "")
+        read = self._offers.secrets.get(name)
+        if read is None:
+            raise CallFailed(NOT_FOUND, f"secret {name}: not found")
+        try:
+            data = read()
+        except OSError as error:
+            self._offers.problems.append(f"the secret `{name}` cannot be read: {error.strerror or error}")
+            raise
+        if len(data) > _MOST_SECRET_BYTES:
+            self._offers.problems.append(f"the secret `{name}` is larger than 500 KB")
+            raise CallFailed(NOT_FOUND, f"secret {name}: too large")
+        call.answer(SERVICES.encode("GetSecretResponse", {"data": data}))
+
+    def _give_credentials(self, call: Call) -> None:
+        host = SERVICES.decode("CredentialsRequest", call.only()).get("host", "")
+        assert self._offers.credentials is not None
+        user, password = self._offers.credentials(host) or ("", "")
+        call.answer(SERVICES.encode("CredentialsResponse", {"username": user, "secret": password}))
+
+    def _take_result(self, call: Call) -> None:
+        assert self._offers.result is not None
+        try:
+            while (message := call.receive()) is not None:
+                self._offers.result.write(SERVICES.decode("BytesMessage", message).get("data", b""))
+        except OSError as error:
+            self._offers.problems.append(f"the result cannot be written: {error.strerror or error}")
+            raise
+
+
+def _healthy(call: Call) -> None:
+    call.only()
+    call.answer(SERVICES.encode("HealthCheckResponse", {"status": 1}))
+
+
+class _Tunnel:
+    """The messages of a call as a stream of bytes."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._lock = threading.Lock()
+
+    def recv(self, size: int, /) -> bytes:
+        while True:
+            message = self._call.receive()
+            if message is None:
+                return b""
+            if data := SERVICES.decode("BytesMessage", message).get("data"):
+                return bytes(data)
+
+    def sendall(self, data: bytes, /) -> None:
+        with self._lock:
+            self._call.send(SERVICES.encode("BytesMessage", {"data": data}))
+
+    def close(self) -> None:
+        self._call.cancel()

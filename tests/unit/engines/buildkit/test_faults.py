@@ -1,0 +1,222 @@
+"""What goes wrong while a daemon builds: each ends with a diagnostic, and nothing hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cogc.cli import main
+from cogc.engines.buildkit.grpc import Connection
+from cogc.engines.buildkit.messages import SERVICES
+from tests.unit.engines.buildkit.daemon import Daemon, Script
+
+SECRET = "{command: cat /s, mounts: [{type: secret, id: s, target: /s}]}"
+CONFIG = f'build:\n  python_version: "3.12"\n  run:\n    - {SECRET}\npredict: predict.py:Predictor\n'
+PREDICT = "class Predictor:\n    def predict(self, x: str) -> str:\n        return x\n"
+
+
+class Project:
+    def __init__(self, root: Path, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self.root, self._capsys, self._patch = root, capsys, patch
+        (root / "cog.yaml").write_text(CONFIG)
+        (root / "predict.py").write_text(PREDICT)
+        (root / "s.txt").write_text("the secret")
+        patch.chdir(root)
+        for name in ("COG_CA_CERT", "DOCKER_HOST", "DOCKER_CONTEXT"):
+            patch.delenv(name, raising=False)
+
+    def build(self, *words: str, host: str) -> tuple[int, list[dict[str, Any]]]:
+        """The exit code and the diagnostics that are errors."""
+        self._patch.setenv("BUILDKIT_HOST", host)
+        self._capsys.readouterr()
+        options = ["--engine", "buildkit", "--secret", "id=s,src=s.txt", "--push", "-t", "r.example/x"]
+        status = main(["build", *options, *words, "--format", "json", "--progress", "quiet"])
+        document = json.loads(self._capsys.readouterr().out)
+        return status, [found for found in document["diagnostics"] if found["severity"] == "error"]
+
+
+@pytest.fixture
+def project(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Project:
+    (tmp_path / "project").mkdir()
+    return Project(tmp_path / "project", capsys, monkeypatch)
+
+
+def daemon(tmp_path: Path, script: Script | None = None) -> Daemon:
+    return Daemon(tmp_path / "d.sock", script)
+
+
+def fails(project: Project, host: str, code: str, *words: str) -> str:
+    status, errors = project.build(*words, host=host)
+    assert status == 1
+    assert [found["code"] for found in errors] == [code], errors
+    return errors[0]["message"]
+
+
+def transfer(daemon: Daemon) -> list[dict[str, Any]]:
+    """Ask for the directory and read its listing."""
+    call = daemon.session.start("/moby.filesync.v1.FileSync/DiffCopy", [("dir-name", "context")])
+    packets = []
+    while (message := call.receive()) is not None:
+        packet = SERVICES.decode("Packet", message)
+        packets.append(packet)
+        if packet.get("type", 0) == 4 or (packet.get("type", 0) == 0 and not packet.get("stat")):
+            break
+    return packets
+
+
+def test_a_build_that_works(project: Project, tmp_path: Path) -> None:
+    seen: dict[str, Any] = {}
+
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        path = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
+        seen["secret"] = daemon.ask(path, "GetSecretRequest", {"id": "s"}, "GetSecretResponse")
+        seen["healthy"] = daemon.ask("/grpc.health.v1.Health/Check", "PingRequest", {}, "HealthCheckResponse")
+        seen["listed"] = [packet["stat"]["path"] for packet in transfer(daemon) if packet.get("stat")]
+
+    with daemon(tmp_path, script) as running:
+        status, errors = project.build(host=f"unix://{running.path}")
+        assert running.ended.wait(10), "the session ends with the build"
+    assert (status, errors) == (0, [])
+    assert seen.pop("listed")[-3:] == ["cog.yaml", "predict.py", "s.txt"]
+    assert seen == {"secret": {"data": b"the secret"}, "healthy": {"status": 1}}
+    config = json.loads(running.returned[0]["result"]["metadata"]["containerimage.config"])
+    assert config["config"]["Labels"]["run.cog.pip_freeze"] == "six==1.16.0"
+    assert config["config"]["Env"][0] == "PATH=/bin"
+
+
+def test_nobody_listens(project: Project, tmp_path: Path) -> None:
+    assert "no BuildKit answers" in fails(project, f"unix://{tmp_path}/nothing.sock", "COG621")
+    assert "connection refused" in fails(project, "tcp://127.0.0.1:1", "COG621")
+
+
+@pytest.mark.parametrize("host", ["nonsense", "http://x", "tcp://host:port", "tcp://[::1"])
+def test_an_address_that_is_none(project: Project, host: str) -> None:
+    assert "BUILDKIT_HOST" in fails(project, host, "COG621")
+
+
+def test_the_daemon_goes_away(project: Project, tmp_path: Path) -> None:
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        threading.Thread(target=daemon.drop).start()
+        daemon._finished.wait(10)
+
+    with daemon(tmp_path, script) as running:
+        assert "was lost" in fails(project, f"unix://{running.path}", "COG627")
+
+
+def test_a_daemon_that_falls_silent_is_lost(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cogc.engines.buildkit.client._SILENCE_SECONDS", 0.5)
+
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        daemon._finished.wait(30)
+
+    with daemon(tmp_path, script) as running:
+        assert "has said nothing" in fails(project, f"unix://{running.path}", "COG627")
+
+
+def test_a_daemon_that_does_not_know_an_operation(project: Project, tmp_path: Path) -> None:
+    from cogc.engines.buildkit.errors import CallFailed
+
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        raise CallFailed(2, "failed to load LLB: unknown API capability mergeop")
+
+    with daemon(tmp_path, script) as running:
+        assert "mergeop" in fails(project, f"unix://{running.path}", "COG625")
+        assert running.returned[0]["error"]["message"].endswith("mergeop"), "the daemon's build ends as well"
+
+
+def test_a_file_that_changes_while_it_is_sent(project: Project, tmp_path: Path) -> None:
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        call = daemon.session.start("/moby.filesync.v1.FileSync/DiffCopy", [("dir-name", "context")])
+        names: list[str] = []
+        while (packet := SERVICES.decode("Packet", call.receive() or b"")).get("stat"):
+            names.append(packet["stat"]["path"])
+        (project.root / "predict.py").write_text("changed\n")
+        call.send(SERVICES.encode("Packet", {"type": 1, "id": names.index("predict.py")}))
+        while SERVICES.decode("Packet", call.receive() or b"").get("type") == 2:
+            pass
+        daemon.drop()
+
+    with daemon(tmp_path, script) as running:
+        assert fails(project, f"unix://{running.path}", "COG629") == "predict.py has changed while it was sent"
+
+
+def test_a_file_that_is_removed_before_it_is_sent(project: Project, tmp_path: Path) -> None:
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        call = daemon.session.start("/moby.filesync.v1.FileSync/DiffCopy", [("dir-name", "context")])
+        names: list[str] = []
+        while (packet := SERVICES.decode("Packet", call.receive() or b"")).get("stat"):
+            names.append(packet["stat"]["path"])
+        (project.root / "predict.py").unlink()
+        call.send(SERVICES.encode("Packet", {"type": 1, "id": names.index("predict.py")}))
+        call.receive()
+        daemon.drop()
+
+    with daemon(tmp_path, script) as running:
+        assert fails(project, f"unix://{running.path}", "COG629") == "predict.py does not exist"
+
+
+def test_without_the_library(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h2", None)
+    monkeypatch.setattr("cogc.commands._buildkit.find_spec", lambda name: None)
+    fails(project, "unix:///nothing", "COG628")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--build-arg", "A=1"], ["--dockerfile", "cog.yaml"], ["--sbom"], ["--load"], ["--cache-to", "type=local,dest=x"]],
+)
+def test_what_the_engine_cannot_do_is_refused(project: Project, words: list[str]) -> None:
+    fails(project, "unix:///nothing", "COG503", *words)
+
+
+def test_an_interrupt_ends_the_build_and_the_session(project: Project, tmp_path: Path) -> None:
+    started = threading.Event()
+
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        started.set()
+        daemon._finished.wait(30)
+
+    with daemon(tmp_path, script) as running:
+        words = [sys.executable, "-m", "cogc", "build", "--engine", "buildkit", "--secret", "id=s,src=s.txt", "--push"]
+        environment = {**os.environ, "BUILDKIT_HOST": f"unix://{running.path}"}
+        process = subprocess.Popen([*words, "-t", "r.example/x"], env=environment, stderr=subprocess.PIPE)
+        assert started.wait(30)
+        process.send_signal(2)
+        errors = process.communicate(timeout=20)[1].decode()
+        assert process.returncode == 130, errors
+        assert "Traceback" not in errors
+        assert running.ended.wait(10)
+
+
+def test_builds_on_one_connection_leave_nothing(tmp_path: Path) -> None:
+    from cogc.engines.buildkit.address import find_address
+    from cogc.engines.buildkit.client import Bridge, Export, Result, build
+    from cogc.engines.buildkit.session import Offers
+    from cogc.engines.buildkit.transport import connect
+
+    def frontend(bridge: Bridge) -> Result:
+        bridge.capabilities()
+        return Result(())
+
+    def left() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+    with daemon(tmp_path) as running:
+        connection = Connection(connect(find_address(None, {"BUILDKIT_HOST": f"unix://{running.path}"})))
+        connection.unary("/moby.buildkit.v1.Control/ListWorkers", b"")
+        before = left()
+        for _ in range(50):
+            build(connection, Offers(), Export(), frontend, lambda document: None)
+        deadline = time.monotonic() + 10
+        while left() > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert left() <= before
+        connection.close()
