@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "check cog.yaml and what it names, without writing anything",
     "lock": "write cog.lock: every decision and every file of a build, by hash",
     "size": "estimate the size of the image before it is built",
+    "diff": "compare two builds: what changes, and which steps lose their cache",
     "ir": "show the intermediate representation of a build",
     "explain": "explain a diagnostic code, or say why each line of the Dockerfile is there",
     "why": "say why a version was chosen: of Python, CUDA, the base image or a package",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .backends.filters import DockerfileOptions
     from .backends.llb.definition import Definition
     from .backends.llb.lower import LlbOptions, Lowered
+    from .frontend.context_files import ContextFiles
     from .frontend.project_matrix import ProjectTables
     from .ir.lock import LockedPackage
     from .ir.size import SizePart
@@ -46,6 +47,7 @@ __all__ = [
     "bundled_matrix",
     "compile_project",
     "dockerfile_text",
+    "files_of_steps",
     "files_of_weights",
     "llb_build",
     "matrix_of",
@@ -276,6 +278,16 @@ def _own_tables(source: Source, matrix: Matrix) -> tuple[Diagnostic, ...]:
     names = ", ".join(name for name, _ in source.tables.digests)
     message = f"versions are chosen with matrix {matrix.version}: {DIRECTORY} brings {names}"
     return (report("COG282", message, Span.of_file(f"{DIRECTORY}/{CHECKSUMS}")),)
+
+
+def files_of_steps(source: Source, compilation: Compilation) -> tuple[ContextFiles, ...]:
+    """What each step of a compilation takes from the build context."""
+    from .frontend.context_files import context_files
+
+    assert compilation.resolved is not None
+    dockerignore, _ = _dockerignore(source.files)
+    staged = [path for path, _ in compilation.staged]
+    return tuple(context_files(compilation.resolved, tuple(source.files.walk()), dockerignore, staged))
 
 
 def read_targets(source: Source) -> tuple[Config | None, tuple[Diagnostic, ...]]:

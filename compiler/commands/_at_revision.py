@@ -11,9 +11,6 @@ from pathlib import Path, PurePosixPath
 
 __all__ = ["RevisionProblem", "at_revision", "split_revision"]
 
-# Weights and the like say nothing about a schema.
-_MOST_BYTES = 16 * 1024 * 1024
-
 
 class RevisionProblem(Exception):
     """The revision cannot be had; the text says why."""
@@ -32,25 +29,28 @@ def split_revision(text: str) -> tuple[str, str] | None:
 
 
 @contextmanager
-def at_revision(revision: str, path: str) -> Iterator[Path]:
-    """The file or folder at `path`, relative to the current directory, as it was. Error: `RevisionProblem`."""
+def at_revision(revision: str, path: str, most_bytes: int | None = None) -> Iterator[Path]:
+    """The file or folder at `path`, relative to the current directory, as it was. Error: `RevisionProblem`.
+
+    Files of more than `most_bytes` are left out.
+    """
     is_file = _git("cat-file", "-t", f"{revision}:./{path}").strip() == "blob"
     folder = PurePosixPath(path).parent if is_file else PurePosixPath(path)
     tree = _git("rev-parse", "--verify", f"{revision}:./{'' if str(folder) == '.' else folder}").strip()
     top = _git("rev-parse", "--show-toplevel").strip()  # `git archive` refuses folders that the tree does not have
     with tempfile.TemporaryDirectory(prefix="cogc-") as place:
-        _unpack(top, tree, Path(place))
+        _unpack(top, tree, Path(place), most_bytes)
         yield Path(place, PurePosixPath(path).name) if is_file else Path(place)
 
 
-def _unpack(top: str, tree: str, place: Path) -> None:
+def _unpack(top: str, tree: str, place: Path, most_bytes: int | None) -> None:
     words = ["git", "-C", top, "archive", "--format=tar", tree]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         try:
             # Links that lead out of the folder, and other oddities, are left out.
             with tarfile.open(fileobj=process.stdout, mode="r|", errorlevel=0) as archive:
                 for member in archive:
-                    if member.size <= _MOST_BYTES:
+                    if most_bytes is None or member.size <= most_bytes:
                         _extract(archive, member, place)
         except tarfile.TarError as error:
             raise RevisionProblem(f"the revision cannot be unpacked: {error}") from error

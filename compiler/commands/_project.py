@@ -42,11 +42,15 @@ FORMATS = ("text", "concise", "json", "sarif", "github")
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project on disk: its root, the configuration's name in it and bytes."""
+    """A project on disk: its root, the configuration's name in it and bytes.
+
+    `label` stands before its paths when they are shown; without one it is how to get there from here.
+    """
 
     root: Path
     name: str
     config: bytes
+    label: str | None = None
 
     @property
     def files(self) -> ProjectFiles:
@@ -354,6 +358,8 @@ def _prefix(project: Project | None) -> str:
     """What stands before paths of the project when they are shown: how to get there from here."""
     if project is None:
         return ""
+    if project.label is not None:
+        return project.label
     relative = os.path.relpath(project.root)
     if relative == ".":
         return ""

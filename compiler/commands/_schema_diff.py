@@ -57,7 +57,8 @@ def _document(
     path, parts = Path(text), split_revision(text)
     if parts is not None:
         try:
-            path = stack.enter_context(at_revision(*parts))
+            # Weights and the like say nothing about a schema.
+            path = stack.enter_context(at_revision(*parts, most_bytes=_MOST_BYTES))
         except RevisionProblem as problem:
             return None, (report("COG500", f"{text}: {problem}"),), None
     if path.suffix == ".json":

@@ -11,6 +11,7 @@ from ..ir.nodes import Request, ResolvedBuild, SourceCode
 from ..ir.quantities import readable_size
 from ..ir.size import FileSizes, SizePart, cuda_twice, estimate_size, total_bytes
 from ..source import Span
+from .context_files import code_files, files_below
 from .dockerignore import Dockerignore
 from .files import FileEntry
 
@@ -31,7 +32,10 @@ def measure_project(
     """Everything in the image. `entries` are all files of the project; `packages` those of the lock, if it has one."""
     files = FileSizes(
         code=_code_bytes(build, entries, ignored),
-        weights=tuple((layer.source, _below(layer.source, entries, ignored)) for layer in build.weight_layers),
+        weights=tuple(
+            (layer.source, sum(entry.size_bytes for entry in files_below(layer.source, entries, ignored)))
+            for layer in build.weight_layers
+        ),
         staged=tuple((path, len(content)) for path, content in staged),
     )
     return estimate_size(build, files, matrix, request.architecture, packages)
@@ -39,28 +43,8 @@ def measure_project(
 
 def _code_bytes(build: ResolvedBuild, entries: Sequence[FileEntry], ignored: Dockerignore) -> int:
     """The files that the copy of the code takes; nothing where the image has no code."""
-    step = next((step for step in build.stages[-1].steps if isinstance(step, SourceCode)), None)
-    if step is None:
-        return 0
-    left_out = tuple(f"{path}/" for path in step.excludes)
-    return sum(
-        entry.size_bytes
-        for entry in entries
-        if entry.kind == "file"
-        and entry.path not in step.excludes
-        and not entry.path.startswith((*left_out, ".cog/"))
-        and not ignored.excludes(entry.path)
-    )
-
-
-def _below(path: str, entries: Sequence[FileEntry], ignored: Dockerignore) -> int:
-    return sum(
-        entry.size_bytes
-        for entry in entries
-        if entry.kind == "file"
-        and (entry.path == path or entry.path.startswith(f"{path}/"))
-        and not ignored.excludes(entry.path)
-    )
+    steps = (step for stage in build.stages for step in stage.steps if isinstance(step, SourceCode))
+    return sum(entry.size_bytes for step in steps for entry in code_files(step, entries, ignored))
 
 
 def check_budget(parts: Sequence[SizePart], budget_bytes: int, span: Span | None) -> tuple[Diagnostic, ...]:

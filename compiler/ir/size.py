@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from typing import Literal
 
 from packaging.version import Version
 
 from ..record import record
+from .cache import BASE, Place
 from .lock import LockedPackage
 from .matrix import BuildVariant, Matrix
 from .nodes import (
@@ -48,13 +50,14 @@ class SizePart:
     """One thing in the image. `size_bytes` is None where nothing is known about it; `stage` is where it is made.
 
     `exact` sizes are those of files that are here, `estimated` ones come from what was measured once, `guessed` ones
-    from rows of the matrix that nobody measured.
+    from rows of the matrix that nobody measured. `place` is the step whose layer has it.
     """
 
     stage: str
     what: str
     size_bytes: int | None = None
     certainty: Literal["exact", "estimated", "guessed", "unknown"] = "unknown"
+    place: Place | None = field(default=None, compare=False, repr=False)
 
 
 @record
@@ -104,10 +107,11 @@ class _Estimate:
         while isinstance(chain[0].base, StageBase):
             chain.insert(0, stages[chain[0].base.stage])
         if isinstance(chain[0].base, ImageBase):
-            yield self._base(chain[0], chain[0].base.reference.partition("@")[0])
+            base = self._base(chain[0], chain[0].base.reference.partition("@")[0])
+            yield replace(base, place=(chain[0].name, BASE))
         for stage in chain:
-            for step in stage.steps:
-                yield from self._step(stage, step)
+            for number, step in enumerate(stage.steps):
+                yield from (replace(part, place=(stage.name, number)) for part in self._step(stage, step))
 
     def _base(self, stage: Stage, reference: str) -> SizePart:
         what = f"base image {reference}"
