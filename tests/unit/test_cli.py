@@ -183,6 +183,13 @@ class TestTheCommandLineItself:
         printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         assert printed.endswith("\n[]\n")
 
+    def test_a_compilation_loads_only_what_it_uses(self, project: Path) -> None:
+        unused = "{'cogc.ir.resolver.explain', 'cogc.backends.llb', 'cogc.engines', 'jsonschema', 'rich', 'tempfile'}"
+        code = f"import sys; from cogc.cli import main; main(['compile']); print(sorted({unused} & set(sys.modules)))"
+        command = [sys.executable, "-c", code]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=project).stdout
+        assert printed.endswith("\n[]\n")
+
 
 class TestProjects:
     def test_the_configuration_is_searched_upward(

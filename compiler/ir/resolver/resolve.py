@@ -10,12 +10,9 @@ from ..matrix import Matrix
 from ..nodes import PythonSource, Request, Resolution
 from .base import BaseChoice, choose_base, slim_image
 from .candidates import Candidate
-from .conflict import Conflict, Part
 from .decide import Decision, decide
-from .explain import explain_conflicts, explain_doubts
 from .python import minor_of, python_causes, python_remarks
 from .remarks import additions, remarks
-from .remedies import remedies
 from .requirements import rewrite_requirements
 from .system import expected_tools, rename_system_packages
 from .targets import targets_of
@@ -33,6 +30,8 @@ def resolve(request: Request, matrix: Matrix) -> tuple[Resolution | None, tuple[
     _, found = targets_of(request, matrix)
     decision = decide(request, matrix)
     if decision is None:
+        from .explain import explain_conflicts  # only where it is needed: it takes a while to load
+
         return None, (*found, *explain_conflicts(request, matrix, _resolves(matrix)))
     resolution, problems = _settled(decision, matrix)
     if resolution is None:
@@ -63,6 +62,9 @@ def _with_ways(problem: Diagnostic, request: Request, matrix: Matrix) -> Diagnos
     """The same, with ways out where a setting of the image is what is wrong."""
     if problem.code not in ("COG222", "COG223"):
         return problem
+    from .conflict import Conflict, Part
+    from .remedies import remedies
+
     spans = dict(request.spans)
     parts = [Part(kind="cuda", span=spans.get("cuda"))] if request.cuda else []
     parts += [Part(kind="cudnn", span=spans.get("cudnn"))] if request.cudnn else []
@@ -76,7 +78,7 @@ def _settled(decision: Decision, matrix: Matrix) -> tuple[Resolution | None, tup
     request, python = decision.problem.request, decision.python
     chosen = decision.solution.candidates
     causes = python_causes(request, python, chosen)
-    found = (*python_remarks(request, python, causes, matrix), *explain_doubts(decision), *remarks(decision))
+    found = (*python_remarks(request, python, causes, matrix), *_doubts(decision), *remarks(decision))
     base = choose_base(request, python, chosen, matrix)
     found += base.diagnostics
     if has_errors(found):
@@ -115,6 +117,14 @@ def _settled(decision: Decision, matrix: Matrix) -> tuple[Resolution | None, tup
         because=(*causes, *base.causes),
     )
     return resolution, found
+
+
+def _doubts(decision: Decision) -> tuple[Diagnostic, ...]:
+    if decision.solution.is_sure:
+        return ()
+    from .explain import explain_doubts
+
+    return explain_doubts(decision)
 
 
 def _versions(request: Request, chosen: Sequence[Candidate]) -> Iterator[tuple[str, str, str]]:
