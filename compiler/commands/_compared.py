@@ -96,7 +96,9 @@ def compared_project(
         return _at(revision, path, text, arguments, stack)
     except RevisionProblem as problem:
         what = text if parts is not None else f"{text} is no file, and no revision either"
-        return None, (report("COG500", f"{what}: {problem}"),)
+        if text == "HEAD" and arguments.a is None:
+            what = "there is no commit to compare with"
+        return None, (report("COG500", f"{what}: {problem}", hint="`cogc diff A B` compares two projects"),)
 
 
 def _load(arguments: argparse.Namespace, path: str | None) -> tuple[Project | None, tuple[Diagnostic, ...]]:

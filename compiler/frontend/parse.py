@@ -371,7 +371,7 @@ def _yaml_error(source: SourceFile, lines: _Lines, error: yaml.YAMLError) -> Dia
     notes = []
     if context and context_mark is not None:
         notes.append(Note(message=str(context), span=_span_at(source, lines, context_mark)))
-    return report("COG101", f"invalid YAML: {problem}", span, notes=notes, hint=_yaml_hint(source, line, problem))
+    return report("COG101", f"invalid YAML: {problem}", span, notes=notes, hint=_yaml_hint(source, span, problem))
 
 
 def _span_at(source: SourceFile, lines: _Lines, mark: Any) -> Span:
@@ -387,10 +387,17 @@ def _unreadable_character(source: SourceFile, lines: _Lines) -> Span:
     return Span(source.name, line, column, line, column + 1)
 
 
-def _yaml_hint(source: SourceFile, line: int, problem: str) -> str | None:
-    text = source.line(line)
+def _yaml_hint(source: SourceFile, span: Span, problem: str) -> str | None:
+    text = source.line(span.line)
     if "mapping values are not allowed" in problem:
+        if re.fullmatch(r"\s+[\w-]+", text[: span.column - 1]):  # a key, further to the right than it may stand
+            return "line up the keys of one section, in one column"
         return "quote a value that contains `: `"
+    if "expected key" in problem or "<block end>" in problem or "'-' indicator" in problem:
+        return "line up keys, or the items of a list, in one column"
+    for bracket in ("]", "}"):
+        if f"expected ',' or '{bracket}'" in problem:
+            return f"close it with `{bracket}`, or put a comma between the items"
     if re.search(r":\s+[@`%]", text) or "cannot start any token" in problem:
         return "quote a value that starts with a special character"
     if text.lstrip().startswith("*"):

@@ -157,7 +157,8 @@ def test_errors_of_a_revision_are_shown_as_its(repository: Repository) -> None:
     assert "build: {gpus: true}" in printed
     repository.git("rm", "--quiet", "--cached", "model/cog.yaml")
     repository.git("commit", "--quiet", "--message=two")
-    assert "error[COG500]: HEAD is no file, and no revision either" in repository.diff(status=1)
+    assert "error[COG500]: there is no commit to compare with" in repository.diff(status=1)
+    assert "error[COG500]: HEAD is no file, and no revision either" in repository.diff("HEAD", status=1)
 
 
 def test_a_budget_is_no_error_here(repository: Repository) -> None:

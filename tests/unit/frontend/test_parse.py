@@ -121,10 +121,14 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("text", "line", "hint"),
         [
+            ("a:\n  b: 1\n c: 2\n", 3, "line up keys, or the items of a list, in one column"),
+            ("a:\n  b:\n    - x\n   - y\n", 4, "line up keys, or the items of a list, in one column"),
+            ("a:\n  b: 1\n   c: 2\n", 3, "line up the keys of one section, in one column"),
+            ("a: [b, c\nd: e\n", 2, "close it with `]`, or put a comma between the items"),
+            ("a: {b: c\n", 2, "close it with `}`, or put a comma between the items"),
             ("run: echo a: b", 1, "quote a value that contains `: `"),
             ("image: @me", 1, "quote a value that starts with a special character"),
             ("image: `me`", 1, "quote a value that starts with a special character"),
-            ("a: [1\nb: 2", 2, None),
             ('a: "never closed', 1, None),
         ],
     )
