@@ -267,6 +267,11 @@ class Prediction:
                 hook()
         return True
 
+    def forget(self) -> None:
+        """Keep no input, output and logs of a prediction that has ended and was told to all who asked."""
+        self.request.input, self.request.shown, self.request.files = {}, {}, []
+        self._logs, self._chunks, self._returned, self._body, self._input = [], None, None, None, None
+
     def output(self) -> Raw:
         """The output so far, as JSON."""
         if self._chunks is not None:

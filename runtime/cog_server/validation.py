@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from .masking import MASK
+from .patterns import TooSlow, compile_pattern, is_found
 from .predictions import FileInput, PredictionRequest, new_id
 
 __all__ = [
@@ -160,11 +161,11 @@ def _number(schema: Mapping[str, Any], convert: Callable[[Any], Any], message: s
 def _string(schema: Mapping[str, Any]) -> Checker:
     least, most, pattern = schema.get("minLength"), schema.get("maxLength"), schema.get("pattern")
     try:
-        search = re.compile(pattern).search if pattern is not None else None
+        expression = compile_pattern(pattern) if pattern is not None else None
     except (re.error, TypeError):
         logger.warning("the pattern %r is not a regular expression of Python: it is not checked", pattern)
-        search = None
-    if least is None and most is None and search is None:
+        expression = None
+    if least is None and most is None and expression is None:
         return _check_plain_string
 
     def check(value: Any, location: Path, run: _Run) -> Any:
@@ -176,8 +177,14 @@ def _string(schema: Mapping[str, Any]) -> Checker:
         if most is not None and len(value) > most:
             text = "ensure this value has at most %d characters" % most
             run.refuse(location, text, "value_error.any_str.max_length", limit_value=most)
-        if search is not None and not search(value):
-            run.refuse(location, 'string does not match regex "%s"' % pattern, "value_error.str.regex", pattern=pattern)
+        if expression is not None:
+            try:
+                complaint = None if is_found(expression, value) else 'string does not match regex "%s"' % pattern
+            except TooSlow:
+                complaint = 'it takes too long to see whether the string matches regex "%s"' % pattern
+                logger.warning("the pattern %r takes very long for some texts: they are refused", pattern)
+            if complaint is not None:
+                run.refuse(location, complaint, "value_error.str.regex", pattern=pattern)
         return value
 
     return check
@@ -564,7 +571,7 @@ def url_problem(field: str, value: Any, limit: int = MAX_URL) -> Optional[Proble
 def _envelope_problems(document: Mapping[str, Any]) -> List[Problem]:
     found: List[Problem] = []
     for field in ("webhook", "output_file_prefix"):
-        if document.get(field) is not None:
+        if document.get(field) is not None and not (field == "output_file_prefix" and document[field] == ""):
             bad = url_problem(field, document[field])
             if bad is not None:
                 found.append(bad)
@@ -595,7 +602,7 @@ def parse_request(body: bytes, checker: InputChecker, url_id: Optional[str] = No
     inputs = document.get("input")
     if inputs is not None and not isinstance(inputs, dict):
         raise Invalid(found or [problem(("input",), "value is not a valid dict", "type_error.dict")])
-    given_id = document.get("id")
+    given_id = document.get("id") or None
     identity = url_id if url_id is not None else given_id
     if url_id is not None and isinstance(given_id, str) and given_id != url_id:
         found.append(problem(("id",), "%s ID must match the ID supplied in the URL" % noun))
@@ -616,7 +623,7 @@ def parse_request(body: bytes, checker: InputChecker, url_id: Optional[str] = No
         request.webhook = document.get("webhook")
         if document.get("webhook_events_filter") is not None:
             request.webhook_events = tuple(document["webhook_events_filter"])
-        request.output_file_prefix = document.get("output_file_prefix")
+        request.output_file_prefix = document.get("output_file_prefix") or None
         request.created_at = document.get("created_at")
     return request
 

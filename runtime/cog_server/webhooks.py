@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from typing import Any, Dict, Optional
 
 from msgspec import Raw
@@ -26,6 +27,7 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 102.4
 RETRY_STATUSES = (429, 500, 502, 503, 504)
 HURRIED_DELAY = 0.2
 TIMEOUT_SECONDS = 30
+LARGE_BYTES = 64 * 1024
 
 
 class Webhooks:
@@ -94,6 +96,25 @@ class Webhooks:
             return None
         self._metrics.webhook("sent" if status < 300 else "refused")
         return status
+
+
+class _Kept:
+    """A body that may have to wait for minutes, with many others, until its receiver is back."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._is_compressed = False
+
+    def body(self) -> bytes:
+        """The body as it was."""
+        return zlib.decompress(self._body) if self._is_compressed else self._body
+
+    async def shrink(self) -> None:
+        """Compress it if it is large, beside the event loop."""
+        if len(self._body) >= LARGE_BYTES and not self._is_compressed:
+            loop = asyncio.get_running_loop()
+            self._body = await loop.run_in_executor(None, zlib.compress, self._body, 1)
+            self._is_compressed = True
 
 
 class _Delivery(Observer):
@@ -191,14 +212,17 @@ class _Delivery(Observer):
             pass
 
     async def _complete(self) -> bool:
-        body = self._prediction.body(has_unset=False)
+        body = _Kept(self._prediction.body(has_unset=False))
         delay = FIRST_DELAY
         for attempt in range(RETRIES + 1):
-            status = await self._webhooks.post(self._prediction, body)
+            status = await self._webhooks.post(self._prediction, body.body())
             if status is not None and status not in RETRY_STATUSES:
                 return True
             if attempt < RETRIES:
                 await self._sleep(HURRIED_DELAY if self._is_hurried else delay)
+                if not self._is_hurried:
+                    self._prediction.forget()
+                    await body.shrink()
                 delay = min(delay * 2, LONGEST_DELAY)
         logger.error("the webhook of prediction %s was given up: %d tries", self._prediction.id, RETRIES + 1)
         return False

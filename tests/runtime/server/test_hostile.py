@@ -28,7 +28,7 @@ class Box(TypedDict):
     label: Optional[str]
 class Predictor(BasePredictor):
     def predict(self, file: Optional[Path] = None, a: Any = None, d: dict = {}, n: int = 0, x: float = 0.0, s: str = "",
-                name: str = "", size: int = 0) -> Any:
+                name: str = "", size: int = 0, code: str = Input(default="", regex="^(a+)*$")) -> Any:
         if name:
             out = Named(b"content")
             out.name = name
@@ -193,6 +193,21 @@ def test_deep_json_is_refused_or_runs(shared, depth, brackets):
     else:
         assert (answer.status, answer.json["status"]) == (200, "succeeded")
         assert depth < 200
+
+
+def test_a_pattern_that_takes_for_ever_is_given_up(shared):
+    """`(a+)*$` needs 2^n steps for n letters that end in another one."""
+    assert shared.predict(code="a" * 1000, a=1)["output"] == 1
+    with ThreadPoolExecutor(4) as clients:
+        hostile = {"input": {"code": "a" * 60 + "b"}}
+        answers = [clients.submit(shared.ask, "POST", "/predictions", hostile) for _ in range(4)]
+        while not all(answer.done() for answer in answers):
+            assert shared.health()["status"] == "READY"
+    for answer in answers:
+        assert answer.result().status == 422
+        (problem,) = answer.result().json["detail"]
+        assert problem["loc"] == ["body", "input", "code"]
+        assert "takes too long" in problem["msg"]
 
 
 @pytest.mark.parametrize(
