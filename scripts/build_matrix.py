@@ -9,13 +9,18 @@ line, so that a new release is a block of added lines in a diff.
 
 Nothing is fetched and no clock is read: the same raw tables give the same bytes.
 The matrix version is the content of `compatibility/MATRIX`, written by hand.
-`system-packages.json` is not made here, see `check_system_packages.py`.
+Tables without a raw one stay as they are; those of torch need torchvision, torchaudio
+and python beside them, all others python. Published wheels do not change: where a row
+that is there already would change or vanish, nothing is written, unless
+`--allow-changes` says that the change is meant. `system-packages.json` is not made
+here, see `check_system_packages.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -23,8 +28,10 @@ from typing import Any
 
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from cogc.ir.matrix_diff import table_change
 from cogc.ir.matrix_text import render_table
 
 Record = dict[str, Any]
@@ -140,6 +147,7 @@ CUDA_SOURCES = {
         "the 13.x row of the driver tables of 13.1; the driver shipped was not looked up",
     ),
     "gpus": ("transcribed", "NVIDIA GPU documentation"),
+    "names": ("inferred", "names of products and their architecture, from general knowledge"),
 }
 CUDA_SOURCE_OF = {
     "measured: core metadata of the toolkit meta-package": "metapackage",
@@ -457,7 +465,7 @@ def jax_wheels(raw: Record, table: Record) -> Record:
     if raw["jaxlib_wheels"]:
         wheels: Record = raw["jaxlib_wheels"]
         return wheels
-    allowed = SpecifierSet((raw["requires"].get("jaxlib") or "==0").partition(" ;")[0])
+    allowed = SpecifierSet((raw["requires"].get("jaxlib") or ["==0"])[0].partition(" ;")[0])
     usable = [r for r in table["rows"] if r.get("jaxlib_wheels") and r["version"] in allowed]
     if not usable:
         return {}
@@ -466,30 +474,68 @@ def jax_wheels(raw: Record, table: Record) -> Record:
 
 
 def jax_builds(raw: Record, arch: str) -> list[Record]:
-    """Jax on the CPU, then one build per CUDA plugin that has a wheel for the architecture."""
-    builds: list[Record] = [{"id": "default", "cuda": None, "cuda_from": "none", "src": "wheel"}]
-    for name, plugin in sorted(raw["plugins"].items()):
-        pins = pins_of(plugin["with_cuda"])
-        runtime = next((s for n, s in pins.items() if n.startswith("nvidia-cuda-runtime")), None)
-        cudnn = next((s for n, s in pins.items() if n.startswith("nvidia-cudnn")), None)
-        floor = lower_bound(runtime) if runtime else None
-        offered = f"linux_{MACHINE_OF_ARCH[arch]}" in plugin["wheels"]
-        if not (floor and cudnn and offered and name in raw["cuda_extras"]):
+    """Jax on the CPU, then a build for each extra that brings a GPU; extras that mean the same share one.
+
+    From 0.4.25 on plugins do, which are on the package index. Before them a jaxlib with a local version did, from an
+    index of jax's own. `-local` extras, and the oldest ones, take CUDA from the image; cuDNN is in the local version.
+    """
+    builds: dict[str, Record] = {}
+    extras = {canonicalize_name(extra): pins for extra, pins in raw["cuda_extras"].items()}
+    for extra in sorted(extras, key=lambda name: (not re.fullmatch(r"cuda\d\d(-pip|-local)?", name), name)):
+        build = jax_build(raw, arch, extras, extra)
+        if build is None:
             continue
-        build = {"id": name, "cuda": minor_of(floor), "cudnn": lower_bound(cudnn)}
-        builds.append(build | {"cuda_from": "extra", "extra": name, "pins": pins, "src": "wheel"})
-    return builds
+        same = next(
+            (
+                b
+                for b in builds.values()
+                if {**b, "id": "", "extra": "", "also": []} == {**build, "id": "", "extra": "", "also": []}
+            ),
+            None,
+        )
+        if same is not None:
+            same["also"].append(extra)
+        else:
+            builds[extra] = build
+    default = {"id": "default", "cuda": None, "cuda_from": "none", "src": "wheel"}
+    return [default, *(builds[extra] for extra in sorted(builds))]
+
+
+def jax_build(raw: Record, arch: str, extras: Record, extra: str) -> Record | None:
+    """The build of one extra; None where it has none for the architecture, or nothing says which CUDA it is for."""
+    demands = extras[extra]
+    plugin = next((re.fullmatch(r"jax-(cuda\d\d)-plugin(\[.*\])?", name) for name in demands if "plugin" in name), None)
+    local = re.search(r"\+cuda(\d\d)\.cudnn(\d)(\d)", demands.get("jaxlib", ""))
+    if plugin is not None:
+        known = raw["plugins"].get(plugin[1])
+        if known is None or f"linux_{MACHINE_OF_ARCH[arch]}" not in known["wheels"]:
+            return None
+        major, libraries = plugin[1].removeprefix("cuda"), known["with_cuda"]
+        own = (
+            pins_of(libraries) if plugin[2] else pins_of({n: s for n, s in demands.items() if n.startswith("nvidia-")})
+        )
+        reference = pins_of(libraries) or own
+    elif local is not None and arch == "amd64":
+        major = local[1]
+        own = pins_of({name: spec for name, spec in demands.items() if name.startswith("nvidia-")})
+        reference = own or pins_of(extras.get(f"cuda{major}-pip", {}))
+    else:
+        return None
+    runtime = next((s for n, s in reference.items() if n.startswith("nvidia-cuda-runtime")), None)
+    floor = lower_bound(runtime) if runtime else None
+    cudnn = next((lower_bound(s) for n, s in reference.items() if n.startswith("nvidia-cudnn")), None)
+    if local is not None and not own:
+        cudnn = f"{local[2]}.{local[3]}"
+    if floor is None or cudnn is None or minor_of(floor).split(".")[0] != major:
+        return None
+    build = {"id": extra, "cuda": minor_of(floor), "cudnn": cudnn, "cuda_from": "extra" if own else "system"}
+    return build | {"extra": extra, "also": [], "pins": own, "src": "wheel"}
 
 
 def jax_rows(table: Record, known: list[str]) -> Iterator[Record]:
     """Jax releases for which a jaxlib wheel is on the index."""
     with_metadata = [raw for raw in table["rows"] if "requires" in raw]
-    prepared = [
-        raw
-        | {"wheels": jax_wheels(raw, table)}
-        | {"requires": {name: [spec] for name, spec in raw["requires"].items()}}
-        for raw in with_metadata
-    ]
+    prepared = [raw | {"wheels": jax_wheels(raw, table)} for raw in with_metadata]
     return wheel_rows(table | {"rows": prepared}, known, jax_builds)
 
 
@@ -584,6 +630,7 @@ def cuda_tables(raw: Record) -> dict[str, list[Record]]:
                 "generation": row["generation"],
                 "models": [name.partition(" (")[0] for name in row["examples"].split(", ")],
                 "src": src[row["source"]],
+                **({"also": row["also"], "also_src": "names"} if row.get("also") else {}),
             }
             for row in by_capability
         ],
@@ -639,9 +686,10 @@ def python_rows(raw: Record) -> list[Record]:
 
 
 def source_entries(sources: dict[str, tuple[str, str]], raw: Record, cited: set[str]) -> Record:
-    """The sources a file cites, each with the day its raw table was made."""
+    """The sources a file cites, each with the day its raw table was made, or the typed part of it."""
+    days = {"transcribed": raw.get("transcribed", raw["collected"])}
     return {
-        key: {"kind": kind, "what": what, "date": raw["collected"]}
+        key: {"kind": kind, "what": what, "date": days.get(kind, raw["collected"])}
         for key, (kind, what) in sources.items()
         if key in cited
     }
@@ -682,28 +730,53 @@ def known_pythons(tables: Tables) -> list[str]:
 
 def build_files(tables: Tables, matrix: str) -> dict[str, str]:
     """File name to text, for every table of the matrix that is generated."""
-    files = {f"{name}.json": package_file(name, tables, matrix) for name in PACKAGE_SOURCES}
-    cuda, images, python = tables["cuda"], tables["cuda-images"], tables["python"]
-    files["cuda.json"] = list_file(cuda, matrix, cuda_tables(cuda), CUDA_SOURCES)
-    files["cuda-images.json"] = list_file(images, matrix, {"rows": image_rows(images)}, IMAGE_SOURCES)
-    files["python.json"] = list_file(python, matrix, {"rows": python_rows(python)}, PYTHON_SOURCES)
+    files = {f"{name}.json": package_file(name, tables, matrix) for name in PACKAGE_SOURCES if name in tables}
+    if (cuda := tables.get("cuda")) is not None:
+        files["cuda.json"] = list_file(cuda, matrix, cuda_tables(cuda), CUDA_SOURCES)
+    if (images := tables.get("cuda-images")) is not None:
+        files["cuda-images.json"] = list_file(images, matrix, {"rows": image_rows(images)}, IMAGE_SOURCES)
+    if (python := tables.get("python")) is not None:
+        files["python.json"] = list_file(python, matrix, {"rows": python_rows(python)}, PYTHON_SOURCES)
     return files
+
+
+def changes_of_old_rows(files: dict[str, str], folder: Path) -> list[str]:
+    """What would change in rows that are in the tables of a folder already, one line each."""
+    found = []
+    for name, text in files.items():
+        path = folder / name
+        if not path.is_file():
+            continue
+        change = table_change(path.stem, json.loads(path.read_bytes()), json.loads(text))
+        for row in change.rows:
+            if row.kind != "added":
+                found.append(f"{path.stem} {row.row}: {'; '.join(row.details) or row.kind}")
+    return found
 
 
 def read_tables(folder: Path) -> Tables:
     """The raw tables of a folder, by file name without the ending."""
     names = [*PACKAGE_SOURCES, "cuda", "cuda-images", "python"]
-    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in names}
+    files = {name: folder / f"{name}.json" for name in names}
+    return {name: json.loads(path.read_text("utf-8")) for name, path in files.items() if path.is_file()}
 
 
 def main(arguments: list[str]) -> int:
-    """Write the tables; 0 when done."""
+    """Write the tables; 0 when done, 1 where rows that are there would change."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("raw", type=Path, help="folder of raw tables")
     parser.add_argument("--out", type=Path, default=ROOT / "compatibility")
+    parser.add_argument("--allow-changes", action="store_true", help="also change rows that are there already")
     options = parser.parse_args(arguments)
     matrix = (options.out / "MATRIX").read_text("utf-8").strip()
-    for name, text in build_files(read_tables(options.raw), matrix).items():
+    files = build_files(read_tables(options.raw), matrix)
+    changes = changes_of_old_rows(files, options.out)
+    for change in changes:
+        print(change, file=sys.stderr)
+    if changes and not options.allow_changes:
+        print(f"{len(changes)} rows that are there would change: nothing was written", file=sys.stderr)
+        return 1
+    for name, text in files.items():
         (options.out / name).write_text(text, "utf-8")
     return 0
 

@@ -284,7 +284,7 @@ class Matrix:
                 sm=row["sm"],
                 capability=cuda_tuple(row["compute_capability"]),
                 generation=row["generation"],
-                models=tuple(row["models"]),
+                models=(*row["models"], *row.get("also", ())),
             )
             for row in self._table("cuda")["gpus"]
         )

@@ -12,6 +12,10 @@ from jsonschema import Draft202012Validator
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from cogc.frontend.matrix_table import check_table
+from cogc.ir.matrix_text import render_table
+from scripts.build_matrix import changes_of_old_rows
+
 Record = dict[str, Any]
 
 FOLDER = Path(__file__).resolve().parents[3] / "compatibility"
@@ -189,3 +193,74 @@ def test_opengl_for_opencv_is_renamed_on_trixie() -> None:
     assert row["releases"]["bookworm"] == "present"
     assert row["releases"]["trixie"] == "absent"
     assert row["replacement"]["trixie"] == ["libgl1"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_text_is_one_build_or_row_per_line(name: str) -> None:
+    assert (FOLDER / f"{name}.json").read_text("utf-8") == render_table(table(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_says_where_it_is_known_from(name: str) -> None:
+    lists = [value for value in table(name).values() if isinstance(value, list)]
+    for row in (row for rows in lists for row in rows):
+        assert row["src"] in table(name)["sources"]
+        for build in row.get("builds", ()):
+            assert build["src"] in table(name)["sources"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_check_of_tables_finds_nothing(name: str) -> None:
+    assert check_table((FOLDER / f"{name}.json").read_bytes(), name, name) == ()
+
+
+def test_which_packages_are_known_on_arm64() -> None:
+    on_arm = {name for name in PACKAGES if any(row["arch"] == "arm64" for row in table(name)["rows"])}
+    assert set(PACKAGES) - on_arm == {"tensorflow-cpu", "tensorflow-gpu", "xformers"}
+
+
+def test_torch_brings_cuda_on_arm64_from_2_11_on() -> None:
+    rows = [row for row in table("torch")["rows"] if row["arch"] == "arm64"]
+    with_cuda = {row["version"] for row in rows if row["builds"][0]["cuda"]}
+    assert with_cuda == {row["version"] for row in rows if Version(row["version"]) >= Version("2.11")}
+
+
+def test_a_name_of_a_gpu_means_one_architecture() -> None:
+    rows = table("cuda")["gpus"]
+    names = [name.lower() for row in rows for name in (*row["models"], *row.get("also", ()))]
+    assert len(names) == len(set(names))
+    assert len(names) >= 120
+
+
+@pytest.mark.parametrize(
+    ("version", "extra", "build", "cuda_from"),
+    [
+        ("0.4.20", "cuda12-pip", "cuda12-pip", "extra"),
+        ("0.4.20", "cuda11-local", "cuda11-local", "system"),
+        ("0.4.20", "cuda11-cudnn86", "cuda11-local", "system"),
+        ("0.4.25", "cuda12", "cuda12", "extra"),
+        ("0.4.31", "cuda12-pip", "cuda12", "extra"),
+        ("0.5.0", "cuda12-local", "cuda12-local", "system"),
+        ("0.6.0", "cuda", "cuda12", "extra"),
+    ],
+)
+def test_extras_of_jax(version: str, extra: str, build: str, cuda_from: str) -> None:
+    row = next(row for row in table("jax")["rows"] if row["version"] == version and row["arch"] == "amd64")
+    (found,) = [b for b in row["builds"] if extra in (b.get("extra"), *b.get("also", ()))]
+    assert (found["id"], found["cuda_from"]) == (build, cuda_from)
+
+
+def test_what_was_withdrawn_is_no_choice() -> None:
+    rows = {row["version"]: row for row in table("torchvision")["rows"] if row["arch"] == "amd64"}
+    assert [v for v in rows if rows[v].get("yanked") and Version(v) >= Version("0.3")] == ["0.11.0", "0.15.0"]
+
+
+def test_rows_that_would_change_are_named(tmp_path: Path) -> None:
+    (tmp_path / "torch.json").write_bytes((FOLDER / "torch.json").read_bytes())
+    rows = [row for row in table("torch")["rows"] if row["version"] != "1.0.0"]
+    rows[-1] = {**rows[-1], "python": ["3.15"]}
+    changed = render_table({**table("torch"), "rows": [*rows, {**rows[-1], "version": "99.0"}]})
+    version = f"{rows[-1]['version']} {rows[-1]['arch']}"
+    found = changes_of_old_rows({"torch.json": changed, "new.json": "{}"}, tmp_path)
+    assert found[0].startswith(f"torch {version}: python: ")
+    assert found[1:] == ["torch 1.0.0 amd64: removed"]

@@ -1,0 +1,1 @@
+"""Facts about packages, read from a package index: file names, core metadata, and small files inside wheels."""
