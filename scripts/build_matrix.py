@@ -343,7 +343,8 @@ def torch_builds(raw: Record, arch: str) -> list[Record]:
         "src": "wheel",
     }
     variants = (raw["index_variants"] or []) if arch == "amd64" else []
-    brought_by = "pip" if Version(raw["version"]) >= Version("2.0") else "wheel"
+    # By the size of the wheels there: over 2 GB with the libraries inside, under 1 GB without. From general knowledge.
+    brought_by = "pip" if Version(raw["version"]) >= Version("2.2") else "wheel"
     return [default] + [
         {
             "id": variant,

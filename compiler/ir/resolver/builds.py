@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from packaging.version import Version
 
@@ -12,9 +12,10 @@ from ..matrix import BuildVariant, CudaFrom, Matrix, Release, cuda_tuple
 from ..nodes import Request
 from .demands import TORCH_FAMILY, Demand
 from .indexes import Indexes
+from .specifiers import specifiers_meet
 from .targets import Coverage, Target, capability_of, coverage, has_driver
 
-__all__ = ["Wishes", "build_of", "unlisted_build"]
+__all__ = ["Wishes", "build_of", "pinned_apart", "unlisted_build"]
 
 
 @record
@@ -22,12 +23,14 @@ class Wishes:
     """What bears on the choice of builds besides the lines of a package.
 
     `takes_default` says that the torch of the package index is needed, because packages compiled for it are there.
+    `libraries` are lines on NVIDIA's own packages.
     """
 
     request: Request
     indexes: Indexes
     targets: tuple[Target, ...]
     takes_default: bool = False
+    libraries: tuple[Demand, ...] = ()
 
 
 def build_of(release: Release, demands: Sequence[Demand], wishes: Wishes, matrix: Matrix) -> BuildVariant | None:
@@ -52,7 +55,7 @@ def unlisted_build(version: Version, identity: str) -> BuildVariant | None:
     digits = re.fullmatch(r"cu(\d{1,2})(\d)", identity)
     if digits is None:
         return None
-    brought: CudaFrom = "pip" if version >= Version("2.0") else "wheel"
+    brought: CudaFrom = "pip" if version >= Version("2.2") else "wheel"
     return BuildVariant(id=identity, cuda=f"{digits[1]}.{digits[2]}", cudnn=None, cuda_from=brought, extra=None)
 
 
@@ -89,12 +92,25 @@ def _torch_build(release: Release, demands: Sequence[Demand], wishes: Wishes, ma
     if request.driver is not None:
         driver = request.driver
         ordered = [build for build in ordered if has_driver(build, driver, matrix)] or ordered
+    if ordered[0].cuda is not None and any(pinned_apart(ordered[0], wishes.libraries)):
+        # A wheel with its libraries inside pins none; PyTorch's own index had such ones before 2.2.
+        inside = [each for each in ordered if each.cuda_from == "wheel" and each.cuda == ordered[0].cuda]
+        ordered = [*inside, *(build for build in ordered if build not in inside)]
     ranked = [(coverage(build, wishes.targets, matrix), build) for build in ordered]
     for wanted in (Coverage.YES, Coverage.UNKNOWN):
         for covers, build in ranked:
             if covers is wanted:
                 return build
     return ordered[0]
+
+
+def pinned_apart(build: BuildVariant, libraries: Iterable[Demand]) -> Iterator[tuple[Demand, str]]:
+    """The lines on NVIDIA's packages that the build contradicts, each with what the build pins."""
+    pins = dict(build.pins)
+    for demand in libraries:
+        pinned = pins.get(demand.package)
+        if pinned is not None and not specifiers_meet(pinned, demand.requirement.specifier):
+            yield demand, pinned
 
 
 def _in_order(release: Release, request: Request, targets: Sequence[Target]) -> list[BuildVariant]:

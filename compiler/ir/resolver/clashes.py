@@ -16,13 +16,15 @@ from packaging.version import Version
 
 from ...record import record
 from ..matrix import BuildVariant, cuda_tuple
+from .builds import pinned_apart
 from .candidates import Candidate
 from .demands import TENSORFLOW_FAMILY, TO_COME, TORCH_FAMILY, Demand
 from .environment import MACHINES
 from .problem import Problem
+from .specifiers import specifiers_meet
 from .targets import Coverage, Target, coverage, has_driver
 
-__all__ = ["Clash", "ClashKind", "clashes_between", "clashes_of", "specifiers_meet"]
+__all__ = ["Clash", "ClashKind", "clashes_between", "clashes_of"]
 
 ClashKind: TypeAlias = Literal[
     "ceiling",
@@ -156,11 +158,8 @@ def _of_gpu(candidate: Candidate, build: BuildVariant, problem: Problem) -> Iter
     if build.cuda_from == "system" and request.base_image is None and request.use_cuda_base != "false":
         yield from _of_cuda(candidate, build, problem)
     if not problem.indexes.others:
-        pins = dict(build.pins)
-        for demand in problem.libraries:
-            pinned = pins.get(demand.package)
-            if pinned is not None and not specifiers_meet(pinned, demand.requirement.specifier):
-                yield Clash(kind="library", first=candidate, line=demand, about=((demand.package, pinned),))
+        for demand, pinned in pinned_apart(build, problem.libraries):
+            yield Clash(kind="library", first=candidate, line=demand, about=((demand.package, pinned),))
 
 
 def _of_cuda(candidate: Candidate, build: BuildVariant, problem: Problem) -> Iterator[Clash]:
@@ -299,24 +298,6 @@ def _same_files(pins: dict[str, str], others: dict[str, str], problem: Problem) 
 
 
 # -- specifiers ----------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4096)
-def specifiers_meet(first: str, second: str) -> bool:
-    """Whether some version can satisfy both, judged by the versions that they name.
-
-    >>> specifiers_meet("==9.3.0.75", "==9.10.2.21"), specifiers_meet("<10.0,>=9.3.0.75", "==9.10.2.21")
-    (False, True)
-    """
-    ours, theirs = SpecifierSet(first), SpecifierSet(second)
-    floors = [clause.version for clause in (*ours, *theirs) if clause.operator in ("==", "===", ">=", "~=")]
-    if not floors:
-        return True
-    return any(_both(Version(text.removesuffix(".*")), ours, theirs) for text in floors)
-
-
-def _both(version: Version, ours: SpecifierSet, theirs: SpecifierSet) -> bool:
-    return ours.contains(version, prereleases=True) and theirs.contains(version, prereleases=True)
 
 
 @lru_cache(maxsize=4096)

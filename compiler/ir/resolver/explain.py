@@ -11,13 +11,14 @@ from ...diagnostics import Diagnostic, Note, report
 from ..matrix import Matrix, Release, cuda_tuple
 from ..nodes import Request
 from .candidates import Candidate
-from .clashes import Clash, ClashKind, specifiers_meet
+from .clashes import Clash, ClashKind
 from .conflict import Conflict, conflicts
 from .decide import Decision, pythons
 from .demands import rank
 from .problem import Problem, reading_of
 from .remedies import Remedy, Resolves, remedies
 from .search import Search
+from .specifiers import specifiers_meet
 from .wording import Words, asked, asked_here, listed, row_note, words_for
 
 __all__ = ["explain_conflicts", "explain_doubts"]

@@ -74,6 +74,7 @@ class Problem:
             indexes=self.indexes,
             targets=self.targets,
             takes_default=bool(_COMPILED_FOR_DEFAULT & self.packages),
+            libraries=self.libraries if not self.indexes.others else (),
         )
         self._candidates: dict[tuple[str, bool], tuple[Candidate, ...]] = {}
 

@@ -12,6 +12,7 @@ from ...diagnostics import Diagnostic, Edit, Fix, Note, report
 from ...record import record
 from ..matrix import cuda_tuple
 from ..node import Cause
+from .builds import pinned_apart
 from .candidates import Candidate
 from .decide import Decision, decide
 from .demands import TENSORFLOW_FAMILY, Demand
@@ -35,7 +36,7 @@ class Additions:
 
 
 def remarks(decision: Decision) -> tuple[Diagnostic, ...]:
-    """Warnings: COG224, COG225, COG229, COG243, COG248; info: COG246."""
+    """Warnings: COG224, COG225, COG229, COG243, COG247, COG248; info: COG246."""
     problem = decision.problem
     found: list[Diagnostic] = []
     for candidate in decision.solution.candidates:
@@ -103,6 +104,7 @@ def _number(version: Version) -> float:
 def _build_remarks(candidate: Candidate, problem: Problem) -> Iterator[Diagnostic]:
     if candidate.package == "torch":
         yield from _torch_remarks(candidate, problem)
+        yield from _libraries_inside(candidate, problem)
     if candidate.package in TENSORFLOW_FAMILY:
         yield from _tensorflow_remarks(candidate, problem)
     yield from _unmeasured(candidate, problem)
@@ -132,6 +134,23 @@ def _torch_remarks(candidate: Candidate, problem: Problem) -> Iterator[Diagnosti
     span = dict(request.spans).get("cuda") or line.requirement.origin
     hint = f'cuda: "{build.cuda}", or no `cuda` at all: torch brings its own'
     yield report("COG229", message, span, notes=notes, hint=hint)
+
+
+def _libraries_inside(candidate: Candidate, problem: Problem) -> Iterator[Diagnostic]:
+    """COG247: a build with its libraries inside, taken because the usual one pins others than lines ask for."""
+    build, release = candidate.build, candidate.release
+    assert release is not None
+    if build is None or build.cuda_from != "wheel" or build is release.default or not problem.request.is_gpu:
+        return
+    for demand, pinned in pinned_apart(release.default, problem.libraries):
+        message = f"{candidate} of the package index pins {demand.package}{pinned}, but `{demand.written}` is asked for"
+        notes = [
+            Note(message=f"{candidate} is asked for here", span=candidate.origin),
+            Note(message=f"build {build.id} of PyTorch's index is taken, which probably has its libraries inside"),
+            row_note(candidate, problem.matrix, problem.request.architecture),
+        ]
+        hint = f"remove `{demand.written}` if nothing else needs it: torch does not load it"
+        yield report("COG247", message, demand.requirement.origin, notes=notes, hint=hint)
 
 
 def _tensorflow_remarks(candidate: Candidate, problem: Problem) -> Iterator[Diagnostic]:

@@ -13,10 +13,11 @@ from ...source import Span
 from ..matrix import BuildVariant, Matrix, cuda_tuple
 from ..nodes import Request
 from .candidates import Candidate
-from .clashes import Clash, ClashKind, specifiers_meet
+from .clashes import Clash, ClashKind
 from .demands import TENSORFLOW_FAMILY, Demand
 from .environment import MACHINES
 from .problem import Problem
+from .specifiers import specifiers_meet
 
 __all__ = ["Words", "asked", "asked_here", "demanded", "listed", "numpy_note", "row_note", "words_for"]
 
