@@ -10,14 +10,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.e2e.images import Engine, Image
+
+T = TypeVar("T")
 
 CONFIG = """\
 build:
@@ -31,7 +33,7 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 from cog import BasePredictor, Input, Path
 
@@ -110,6 +112,15 @@ class Client:
         assert status == 200, answer
         return answer
 
+    def predict_patiently(self, **request: Any) -> dict[str, Any]:
+        """The answer to a request that has the container call the host; `input` and other members are in `request`."""
+
+        def ask() -> tuple[bool, dict[str, Any]]:
+            _, answer = self.ask("POST", "/predictions", request)
+            return answer.get("status") == "succeeded", answer
+
+        return patiently(ask)
+
     def begin(self, identity: str = "one", **values: Any) -> None:
         """Start a prediction and leave it running."""
         status, _ = self.ask("PUT", f"/predictions/{identity}", {"input": values}, {"Prefer": "respond-async"})
@@ -156,7 +167,8 @@ class Receiver:
 
     def __init__(self, address: str) -> None:
         self._requests: queue.Queue[Request] = queue.Queue()
-        requests = self._requests
+        self.files: dict[str, bytes] = {}  # what GET gives, by path
+        requests, files = self._requests, self.files
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def take(self) -> None:
@@ -169,17 +181,33 @@ class Receiver:
 
             do_POST = do_PUT = take  # noqa: N815
 
+            def do_GET(self) -> None:
+                content = files.get(self.path)
+                requests.put(
+                    Request("GET", self.path, {name.lower(): value for name, value in self.headers.items()}, b"")
+                )
+                self.send_response(404 if content is None else 200)
+                self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
+                self.send_header("Content-Length", str(len(content or b"")))
+                self.end_headers()
+                self.wfile.write(content or b"")
+
             def log_message(self, *arguments: object) -> None:
                 pass
 
+        self.address = address
         self._server = http.server.ThreadingHTTPServer((address, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
 
     @property
     def url(self) -> str:
-        """As containers see it."""
-        return f"http://host.docker.internal:{self._server.server_port}"
+        """As containers see it that know the host by name."""
+        return f"http://host.docker.internal:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
 
     def next(self) -> Request:
         """The next request; an error after two minutes without one."""
@@ -189,6 +217,19 @@ class Receiver:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+def patiently(ask: Callable[[], tuple[bool, T]]) -> T:
+    """The result of a call that needs the host, asked for again where it failed, at most three times in all.
+
+    A bridge of an engine may have no address of its own and take that of one of its ports: when other containers come
+    and go, the connections of the rest stall for seconds.
+    """
+    for _ in range(3):
+        is_fine, result = ask()
+        if is_fine:
+            break
+    return result
 
 
 @contextmanager

@@ -37,15 +37,16 @@ def test_webhooks_reach_the_host(engine: Engine, model: Image) -> None:
 def test_output_files_are_uploaded_to_the_host(engine: Engine, model: Image) -> None:
     with receiving(engine) as receiver:
         with serving(engine, model, HOST) as (client, _):
-            body = {"input": {"text": "you", "makes_file": True}, "output_file_prefix": f"{receiver.url}/files/"}
-            status, answer = client.ask("POST", "/predictions", body)
-            assert (status, answer["output"]) == (200, f"{receiver.url}/files/out.txt"), answer
+            values = {"text": "you", "makes_file": True}
+            answer = client.predict_patiently(input=values, output_file_prefix=f"{receiver.url}/files/")
+            assert answer["output"] == f"{receiver.url}/files/out.txt", answer
             request = receiver.next()
             assert (request.method, request.path) == ("PUT", "/files/out.txt")
             assert b"\r\n\r\nhello you\r\n" in request.body
         words = ("python", "-m", "cog.server.http", f"--upload-url={receiver.url}/uploads/")
         with serving(engine, model, HOST, command=words) as (client, _):
-            assert client.predict(text="me", makes_file=True)["output"].startswith(f"{receiver.url}/uploads/")
+            answer = client.predict_patiently(input={"text": "me", "makes_file": True})
+            assert answer["output"].startswith(f"{receiver.url}/uploads/"), answer
             request = receiver.next()
             assert (request.method, request.body) == ("PUT", b"hello me")
             assert request.path.startswith("/uploads/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import re
@@ -20,7 +19,7 @@ import pytest
 from tests.e2e.conftest import MakeProject
 from tests.e2e.images import Engine, Project, cogc_program
 from tests.e2e.recording import recording
-from tests.e2e.serving import receiving
+from tests.e2e.serving import Client, receiving
 
 pytestmark = pytest.mark.engine
 
@@ -276,7 +275,7 @@ def serving(made: Project, *words: str) -> Iterator[tuple[subprocess.Popen[str],
 def test_server_answers_until_ctrl_c(engine: Engine, made: Project) -> None:
     with serving(made, "-p", "18766") as (process, url):
         assert url == "http://127.0.0.1:18766"
-        assert json.loads(_post(f"{url}/predictions", {"input": {"text": "http"}}))["status"] == "succeeded"
+        assert Client(18766).predict(text="http")["status"] == "succeeded"
         taken = made.cogc("serve", "--engine", "docker", "-p", "18766", check=False)
         assert taken.returncode == 1
         assert "COG602" in taken.stderr
@@ -289,7 +288,7 @@ def test_output_files_are_uploaded_to_the_host(engine: Engine, made: Project) ->
     with receiving(engine) as receiver:
         words = ("-p", "18767", "--upload-url", f"{receiver.url}/uploads/")
         with serving(made, *words) as (_, url):
-            answer = json.loads(_post(f"{url}/predictions", {"input": {"text": "uploads"}}))
+            answer = Client(int(url.rpartition(":")[2])).predict_patiently(input={"text": "uploads"})
         assert answer["output"].startswith(f"{receiver.url}/uploads/"), answer
         assert receiver.next().body == b"hello uploads"
 
@@ -302,12 +301,6 @@ def test_killed_command_leaves_no_container(engine: Engine, made: Project) -> No
         while _ours(engine, made):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-
-
-def _post(url: str, document: dict) -> bytes:
-    request = urllib.request.Request(url, json.dumps(document).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return answer.read()
 
 
 def _ours(engine: Engine, made: Project) -> set[str]:
