@@ -81,6 +81,7 @@ from .ops import (
 __all__ = ["CONTEXT", "LlbOptions", "Lowered", "lower_build"]
 
 CONTEXT = "context"
+PROJECT = "/src"
 _T = TypeVar("_T")
 
 _SHELL = ("/bin/sh", "-c")
@@ -218,10 +219,10 @@ class _Lowering:
             excludes = self.options.ignored
             includes: tuple[str, ...] = ()
             if part == "code":
-                left_out = dict.fromkeys(path for step in self._steps(SourceCode) for path in step.excludes)
+                left_out = dict.fromkeys(path for step in self.steps_of(SourceCode) for path in step.excludes)
                 excludes = (*excludes, *map(_pattern, left_out))
             elif part == "weights":
-                includes = tuple(dict.fromkeys(_pattern(step.source) for step in self._steps(WeightLayer)))
+                includes = tuple(dict.fromkeys(_pattern(step.source) for step in self.steps_of(WeightLayer)))
             else:
                 includes = tuple(dict.fromkeys(map(_pattern, self._mounted())))
                 includes = () if "" in includes else includes
@@ -231,15 +232,15 @@ class _Lowering:
             self.locals[part] = Output(source)
         return self.locals[part]
 
-    def _steps(self, kind: type[_T]) -> Iterator[_T]:
+    def steps_of(self, kind: type[_T]) -> Iterator[_T]:
         return (step for stage in self.build.stages for step in stage.steps if isinstance(step, kind))
 
     def _mounted(self) -> Iterator[str]:
-        for step in self._steps(Run):
+        for step in self.steps_of(Run):
             yield from (_clean(mount.source) for mount in step.mounts if isinstance(mount, BindMount))
-        for packages in self._steps(PythonPackages):
+        for packages in self.steps_of(PythonPackages):
             yield from map(mountable, packages.artifacts)
-        for copy in self._steps(Copy):
+        for copy in self.steps_of(Copy):
             if copy.from_stage is None:
                 yield from (_clean(source) for source in copy.sources if not _is_staged(source))
 
@@ -304,7 +305,7 @@ class _StageLowering:
             case SourceCode():
                 owner = Owner.parse(step.owner) if step.owner else None
                 code = CopyFiles(self.whole.local("code"), "/", step.destination, owner)
-                self._files(f"COPY . {step.destination}", code)
+                self._place_files(f"COPY . {step.destination}", code)
             case _:
                 self._install(step)
 
@@ -377,10 +378,29 @@ class _StageLowering:
         for source in step.sources:
             copied, path = (tree, source) if tree is not None else self._from_context(source)
             copies.append(CopyFiles(copied, path, self._absolute(step.destination)))
-        if step.is_linked and self.whole.options.merges and self.state.tree is not None:
+        if step.is_linked and self._can_merge:
+            self._link(name, *copies)
+        elif all(map(_is_staged, step.sources)):
+            self._place_files(name, *copies)
+        else:
+            self._files(name, *copies)
+
+    def _place_files(self, name: str, *copies: CopyFiles) -> None:
+        """Copy what does not depend on the tree below, as a branch of its own where that comes to the same.
+
+        It does not where an owner's name is looked up in the tree, or where a command may have made the directory that
+        the copy goes to: a directory of a layer takes the place of a link, and its mode and owner win.
+        """
+        is_touched = any(PROJECT.strip("/") in step.command for step in self.whole.steps_of(Run))
+        is_free = all(copy.owner is None and copy.destination.startswith(PROJECT) for copy in copies)
+        if self._can_merge and is_free and not is_touched and self.state.image.directory == PROJECT:
             self._link(name, *copies)
         else:
             self._files(name, *copies)
+
+    @property
+    def _can_merge(self) -> bool:
+        return self.whole.options.merges and self.state.tree is not None
 
     def _from_context(self, source: str) -> tuple[Output, str]:
         if _is_staged(source):

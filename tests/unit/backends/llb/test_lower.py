@@ -188,7 +188,7 @@ def test_weights_and_code_are_different_selections_of_the_context() -> None:
 
 def test_linked_layers_are_merged_or_copied() -> None:
     build = resolved_build("predict: predict.py:Predictor", PREDICT, sizes=WEIGHTS)
-    assert len(ops(build, Merge)) == 2
+    assert len(ops(build, Merge)) == 4  # the runtime, the weights, the schema, the code
     assert not ops(build, Merge, merges=False)
     copied = {
         action.destination
@@ -197,6 +197,13 @@ def test_linked_layers_are_merged_or_copied() -> None:
         if isinstance(action, CopyFiles)
     }
     assert {"/opt/cogc", "/src/w"} <= copied
+
+
+@pytest.mark.parametrize("config", ["build: {user: app}", "build: {run: ['ln -s /data /src']}"])
+def test_code_is_no_branch_where_that_could_give_another_image(config: str) -> None:
+    build = resolved_build(f"{config}\npredict: predict.py:Predictor", PREDICT)
+    (op,) = (op for op in ops(build, FileOp) if isinstance(op.actions[0], CopyFiles) and op.actions[0].path == "/")
+    assert op.base is not None
 
 
 def test_the_same_image_is_one_operation() -> None:
