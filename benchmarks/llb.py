@@ -4,7 +4,7 @@ Run by hand, with a Docker engine:
 
     python benchmarks/llb.py [--weights-mib 64] [--assets-mib 64] [--repeat 3]
 
-The project has a package, weights, and files of its own. Every change is new to the engine's cache, so that neither side
+The project has packages, weights, and files of its own. Every change is new to the cache, so that neither side
 gains from the other. The last column is `docker buildx build` of the Dockerfile, staged beforehand, with nothing around
 it. Prints a Markdown table of medians.
 """

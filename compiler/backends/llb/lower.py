@@ -96,7 +96,7 @@ class LlbOptions:
     images by their reference in the IR; one that is not there counts as an image that sets nothing. `merges` says
     that the daemon can lay trees over one another, `prefers_local` that images of its own store come before those of
     registries. `config_file` is where an operation points that nothing in the
-    project caused.
+    project caused. Without `splits_context` the whole context is one selection, for those who have read it all anyway.
     """
 
     platform: str = "linux/amd64"
@@ -107,6 +107,7 @@ class LlbOptions:
     merges: bool = True
     prefers_local: bool = False
     ignores_cache: bool = False
+    splits_context: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,8 @@ class _Lowering:
         return self.staged[part]
 
     def local(self, part: str) -> Output:
-        """A selection of the build context: `code`, `weights`, or `mounts`."""
+        """A selection of the build context: `code`, `weights`, or `mounts`; or the one of all."""
+        part = part if self.options.splits_context else CONTEXT
         if part not in self.locals:
             excludes = self.options.ignored
             includes: tuple[str, ...] = ()
@@ -223,10 +225,10 @@ class _Lowering:
                 excludes = (*excludes, *map(_pattern, left_out))
             elif part == "weights":
                 includes = tuple(dict.fromkeys(_pattern(step.source) for step in self.steps_of(WeightLayer)))
-            else:
+            elif part == "mounts":
                 includes = tuple(dict.fromkeys(map(_pattern, self._mounted())))
                 includes = () if "" in includes else includes
-            what = {"code": "build context", "weights": "weights"}.get(part, "mounted files")
+            what = {"weights": "weights", "mounts": "mounted files"}.get(part, "build context")
             note = Note(f"[internal] load {what}", (Span.of_file(self.options.config_file),))
             source = LocalSource(name=CONTEXT, part=part, excludes=excludes, includes=includes, note=note)
             self.locals[part] = Output(source)
@@ -304,7 +306,8 @@ class _StageLowering:
                 self._files(f"COPY {step.source} {step.destination}", copy)
             case SourceCode():
                 owner = Owner.parse(step.owner) if step.owner else None
-                code = CopyFiles(self.whole.local("code"), "/", step.destination, owner)
+                excludes = () if self.whole.options.splits_context else tuple(map(_pattern, step.excludes))
+                code = CopyFiles(self.whole.local("code"), "/", step.destination, owner, excludes)
                 self._place_files(f"COPY . {step.destination}", code)
             case _:
                 self._install(step)

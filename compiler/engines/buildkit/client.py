@@ -26,7 +26,7 @@ from .messages import SERVICES
 from .progress import progress_document
 from .session import Offers, Session
 
-__all__ = ["Bridge", "Export", "Result", "Solved", "build", "workers"]
+__all__ = ["Bridge", "Export", "Result", "Solved", "build", "source_detail", "workers"]
 
 _CONTROL = "/moby.buildkit.v1.Control"
 _BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge"
@@ -34,6 +34,7 @@ _SILENCE_SECONDS = 60.0
 _WATCH_SECONDS = 1.0
 _REFUSAL_SECONDS = 5.0
 _UNKNOWN = 2
+_SOURCE_TYPE = "github.com/moby/buildkit/errdefs.Source+json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,16 @@ def _json(value: Any) -> bytes:
 
 
 class Bridge:
-    """The frontend's side of one build. Errors of all methods: CallFailed, ConnectionLost."""
+    """The frontend's side of one build: of the one called `ref`, or of the only one there is on the connection.
 
-    def __init__(self, connection: Connection, ref: str, cache_from: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+    Errors of all methods: CallFailed, ConnectionLost.
+    """
+
+    def __init__(
+        self, connection: Connection, ref: str | None, cache_from: Sequence[tuple[str, Mapping[str, str]]]
+    ) -> None:
         self._connection = connection
-        self._headers = (("buildkit-controlapi-buildid", ref),)
+        self._headers = (("buildkit-controlapi-buildid", ref),) if ref is not None else ()
         self._imports = [{"type": kind, "attrs": dict(attributes)} for kind, attributes in cache_from]
 
     def capabilities(self) -> dict[str, bool]:
@@ -126,26 +132,44 @@ class Bridge:
         answer = SERVICES.decode("BridgeSolveResponse", call.only())
         return Solved(answer.get("result", {}).get("ref", {}).get("id", ""))
 
-    def read_file(self, solved: Solved, path: str) -> bytes:
-        """The content of a file of a result."""
-        return bytes(
-            self._call("ReadFile", "ReadFileRequest", {"ref": solved.id, "file_path": path}, "ReadFileResponse").get(
-                "data", b""
-            )
-        )
+    def read_file(self, solved: Solved, path: str, offset: int = 0, length: int = 0) -> bytes:
+        """The content of a file of a result, or `length` bytes of it from `offset` on."""
+        message: dict[str, Any] = {"ref": solved.id, "file_path": path}
+        if length:
+            message["range"] = {"offset": offset, "length": length}
+        return bytes(self._call("ReadFile", "ReadFileRequest", message, "ReadFileResponse").get("data", b""))
+
+    def read_directory(self, solved: Solved, path: str) -> list[dict[str, Any]]:
+        """What is in a directory of a result: messages `Stat`."""
+        answer = self._call("ReadDir", "ReadDirRequest", {"ref": solved.id, "dir_path": path}, "ReadDirResponse")
+        found: list[dict[str, Any]] = answer.get("entries", [])
+        return found
+
+    def warn(self, digest: str, text: str, detail: str | None = None) -> None:
+        """A warning about an operation, which clients show; daemons that know none pass over it."""
+        details = [detail.encode()] if detail else []
+        with contextlib.suppress(CallFailed):
+            message = {"digest": digest, "level": 1, "short": text.encode(), "detail": details}
+            self._call("Warn", "WarnRequest", message, "PingRequest")
 
     def finish(self, result: Result) -> None:
         """Name the image, which is exported next."""
         self._call("Return", "ReturnRequest", {"result": result.message}, "PingRequest")
 
-    def give_up(self, reason: str) -> None:
-        """There will be no image; the build must not wait for it."""
+    def give_up(self, reason: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
+        """End the build without an image. `details` are those of an error, or `source_detail`s."""
+        error = {"code": _UNKNOWN, "message": reason, "details": list(details)}
         with contextlib.suppress(BuildkitError):
-            self._call("Return", "ReturnRequest", {"error": {"code": _UNKNOWN, "message": reason}}, "PingRequest")
+            self._call("Return", "ReturnRequest", {"error": error}, "PingRequest")
 
     def _call(self, method: str, name: str, message: Mapping[str, Any], answer: str) -> dict[str, Any]:
         data = SERVICES.encode(name, message)
         return SERVICES.decode(answer, self._connection.unary(f"{_BRIDGE}/{method}", data, self._headers))
+
+
+def source_detail(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A place in a file, as a detail of an error that clients show with the lines around it."""
+    return {"type_url": _SOURCE_TYPE, "value": _json(source)}
 
 
 def workers(connection: Connection) -> list[dict[str, Any]]:

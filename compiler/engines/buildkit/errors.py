@@ -8,7 +8,7 @@ BuildkitError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["BuildkitError", "CallFailed", "ConnectionLost", "Unreachable"]
@@ -27,10 +27,10 @@ class ConnectionLost(BuildkitError):
 
 
 class CallFailed(BuildkitError):
-    """A call ended with a gRPC status other than OK. `details` are messages of the daemon by the name of their type."""
+    """A call ended with a gRPC status other than OK. `details` are messages of the daemon, as they came."""
 
-    def __init__(self, code: int, message: str, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, code: int, message: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.details = dict(details or {})
+        self.details = tuple(details)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import threading
 import time
 from collections import deque
@@ -482,15 +481,12 @@ def _phrase(error: Exception) -> str:
     return str(error)
 
 
-def _details(encoded: str | None) -> dict[str, Any]:
-    """The details of an error: those of BuildKit are JSON in a message that says their type."""
+def _details(encoded: str | None) -> list[dict[str, Any]]:
+    """The details of an error, messages `Any`: those of BuildKit are JSON under a name that says its type."""
     if not encoded:
-        return {}
-    found: dict[str, Any] = {}
+        return []
     with contextlib.suppress(ValueError):
         status = SERVICES.decode("Status", base64.b64decode(encoded + "=" * (-len(encoded) % 4)))
-        for detail in status.get("details", ()):
-            name = detail.get("type_url", "").removeprefix("type.googleapis.com/").removesuffix("+json")
-            with contextlib.suppress(ValueError):
-                found[name.rpartition(".")[2]] = json.loads(detail.get("value", b"{}"))
-    return found
+        found: list[dict[str, Any]] = status.get("details", [])
+        return found
+    return []

@@ -127,6 +127,12 @@ message FileRange { int64 offset = 1; int64 length = 2; }
 
 message ReadFileResponse { bytes data = 1; }
 
+message ReadDirRequest { string ref = 1; string dir_path = 2; string include_pattern = 3; }
+
+message ReadDirResponse { repeated Stat entries = 1; }
+
+message WarnRequest { string digest = 1; int64 level = 2; bytes short = 3; repeated bytes detail = 4; string url = 5; }
+
 message ReturnRequest { Result result = 1; Status error = 2; }
 
 message Status { int32 code = 1; string message = 2; repeated Any details = 3; }

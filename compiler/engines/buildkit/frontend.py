@@ -1,0 +1,239 @@
+"""cogc as a frontend of BuildKit: the program of the image that `# syntax=IMAGE` in a cog.yaml names.
+
+The daemon starts it with gRPC on its standard streams and the options of the build in its environment. It reads the
+project through the daemon, compiles it, has the graph solved and returns the image. It needs no network.
+
+    docker build -f cog.yaml .
+
+Source: https://github.com/moby/buildkit/blob/master/docs/reference/llb.md and frontend/gateway
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import sys
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ...backends.llb.definition import marshal
+from ...backends.llb.image import image_document, read_image
+from ...backends.llb.lower import CONTEXT, LlbOptions
+from ...backends.llb.ops import LocalSource, Note, Output, Platform
+from ...diagnostics import Diagnostic, Severity, has_errors, report
+from ...driver import Compilation, Source, bundled_matrix, compile_project, llb_build
+from ...frontend.dockerignore import Dockerignore
+from ...frontend.files import FileProblem
+from ...frontend.lower import BuildOptions
+from ...ir.nodes import ImageBase, ResolvedBuild
+from ...render import render
+from ...source import Span
+from .bridge_files import BridgeFiles
+from .client import Bridge, Result, Solved, source_detail
+from .errors import BuildkitError, CallFailed
+from .grpc import Connection
+
+__all__ = ["main", "solve_project"]
+
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+_PLATFORMS = ("linux/amd64", "linux/arm64")
+
+
+class Refused(Exception):
+    """The build ends here. `diagnostics` say why; `files` are the texts that they point into."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], files: Mapping[str, str]) -> None:
+        super().__init__(render([d for d in diagnostics if d.severity is Severity.ERROR], files, "text").strip())
+        self.diagnostics = tuple(diagnostics)
+        self.files = files
+
+
+class _StandardStreams:
+    """The streams on which the daemon speaks. What else is printed must not get between."""
+
+    def __init__(self) -> None:
+        self._in, self._out = os.dup(0), os.dup(1)
+        os.dup2(2, 1)
+
+    def recv(self, size: int, /) -> bytes:
+        return os.read(self._in, size)
+
+    def sendall(self, data: bytes, /) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._out, rest) :]
+
+    def close(self) -> None:
+        """The daemon closes them."""
+
+
+def main(environment: Mapping[str, str] = os.environ) -> int:
+    """Serve one build, and give the exit code."""
+    options = dict(
+        value.partition("=")[::2] for name, value in environment.items() if name.startswith("BUILDKIT_FRONTEND_OPT_")
+    )
+    connection = Connection(_StandardStreams())
+    bridge = Bridge(connection, None, ())
+    try:
+        bridge.finish(solve_project(bridge, options, _worker_platform(environment)))
+    except Refused as refused:
+        bridge.give_up(str(refused), _place_of_error(refused))
+        return 1
+    except BuildkitError as error:
+        bridge.give_up(str(error), error.details if isinstance(error, CallFailed) else ())
+        return 1
+    return 0
+
+
+def solve_project(bridge: Bridge, options: Mapping[str, str], platform: str) -> Result:
+    """The image of the project that a build's options name. Errors: Refused, BuildkitError."""
+    name = posixpath.basename(options.get("filename", "cog.yaml"))
+    _check_options(options)
+    own = _read_local(bridge, "dockerfile", (name, f"{name}.dockerignore"), name)
+    config = own.read(name) if own.kind(name) == "file" else None
+    if config is None:
+        raise Refused([report("COG100", f"{name} not found in the build context")], {})
+    ignored = _ignored(bridge, own, name)
+    context = _context(ignored.lines)
+    solved = bridge.solve(marshal(context, Platform.parse(platform)))
+    lines = "\n".join(ignored.lines).encode("utf-8", "surrogateescape")
+    files = BridgeFiles(bridge, solved, {".dockerignore": lines})  # which holds although it may be left out
+    wanted = options.get("platform", "").split(",") if options.get("platform") else [platform]
+    parts = []
+    for text in wanted:
+        source = Source(config=config, name=name, directory="project", files=files)
+        parts.append(_part(bridge, source, options, text))
+    return Result(tuple(parts))
+
+
+def _part(
+    bridge: Bridge, source: Source, options: Mapping[str, str], platform: str
+) -> tuple[Platform, Solved, Mapping[str, object]]:
+    texts = {source.name: source.config.decode("utf-8", "replace")}
+    chosen = BuildOptions(platform=platform if options.get("platform") else None)
+    compilation = compile_project(source, chosen, bundled_matrix())
+    _stop_on_errors(compilation.diagnostics, texts, source)
+    resolved = _target(compilation, options.get("target", ""))
+    wanted = Platform.parse(platform)
+    mode = options.get("image-resolve-mode", "default")
+    images = []
+    for stage in resolved.stages:
+        if isinstance(stage.base, ImageBase):
+            of = Platform.parse(stage.base.platform) if stage.base.platform else wanted
+            images.append((stage.base.reference, read_image(bridge.image_config(stage.base.reference, of, mode)[1])))
+    lowering = LlbOptions(
+        platform=platform,
+        images=tuple(images),
+        merges=bridge.capabilities().get("mergeop", False),
+        prefers_local=mode == "local",
+        ignores_cache="no-cache" in options,
+        splits_context=False,
+    )
+    built, found = llb_build(compilation, source, lowering, resolved)
+    _stop_on_errors(found, texts, source)
+    assert built is not None
+    _warn(bridge, compilation, built.definition.ops[0].digest)
+    solved = bridge.solve(built.definition, evaluates=True)
+    labels = tuple((key.removeprefix("label:"), value) for key, value in options.items() if key.startswith("label:"))
+    return wanted, solved, image_document(built.lowered.image.with_labels(labels), wanted)
+
+
+def _check_options(options: Mapping[str, str]) -> None:
+    """Errors: Refused with COG503 for what a build cannot be told here."""
+    found = [
+        report("COG503", f"--platform {text}: the platforms are {' and '.join(_PLATFORMS)}")
+        for text in filter(None, options.get("platform", "").split(","))
+        if text not in _PLATFORMS
+    ]
+    if "requestid" in options:
+        found.append(report("COG503", "--call and --check are for Dockerfiles; `cogc check` is for cog.yaml"))
+    for key in options:
+        name = key.removeprefix("build-arg:")
+        if name != key and name.lower() not in (*_PROXIES, "buildkit_syntax", "source_date_epoch"):
+            found.append(report("COG503", f"--build-arg {name}: a cog.yaml has no arguments"))
+    if found:
+        raise Refused(found, {})
+
+
+def _target(compilation: Compilation, name: str) -> ResolvedBuild:
+    """The build up to the stage that is asked for. Error: Refused with COG503."""
+    resolved = compilation.resolved
+    assert resolved is not None
+    names = [stage.name for stage in resolved.stages]
+    if not name:
+        return resolved
+    if name not in names:
+        raise Refused([report("COG503", f"--target {name}: the stages are {', '.join(names)}")], {})
+    return replace(resolved, stages=resolved.stages[: names.index(name) + 1])
+
+
+def _stop_on_errors(found: Sequence[Diagnostic], texts: Mapping[str, str], source: Source) -> None:
+    if has_errors(found):
+        more = dict(texts)
+        for name in {diagnostic.span.file for diagnostic in found if diagnostic.span} - more.keys():
+            try:
+                more[name] = source.files.read(name).decode("utf-8", "replace")
+            except FileProblem:
+                continue
+        raise Refused(found, more)
+
+
+def _warn(bridge: Bridge, compilation: Compilation, digest: str) -> None:
+    for diagnostic in compilation.diagnostics:
+        if diagnostic.severity is Severity.WARNING:
+            where = f" ({diagnostic.span.file}:{diagnostic.span.line})" if diagnostic.span else ""
+            bridge.warn(digest, f"{diagnostic.code}: {diagnostic.message}{where}", diagnostic.hint)
+
+
+# -- what comes from the client ------------------------------------------------------------------------
+
+
+def _context(ignored: Sequence[str]) -> Output:
+    """The same selection as in the graph of the image, so that it is sent once."""
+    note = Note("[internal] load build context")
+    return Output(LocalSource(name=CONTEXT, part=CONTEXT, excludes=tuple(ignored), note=note))
+
+
+def _read_local(bridge: Bridge, local: str, names: Sequence[str], what: str) -> BridgeFiles:
+    note = Note(f"[internal] load {what}")
+    source = LocalSource(name=local, part=what, includes=tuple(names), note=note)
+    return BridgeFiles(bridge, bridge.solve(marshal(Output(source), Platform("linux", "amd64"))))
+
+
+def _ignored(bridge: Bridge, own: BridgeFiles, name: str) -> Dockerignore:
+    """The patterns of NAME.dockerignore beside the configuration, else of .dockerignore."""
+    special = f"{name}.dockerignore"
+    if own.kind(special) == "file":
+        return Dockerignore.parse(own.read(special).decode("utf-8", "surrogateescape"))[0]
+    found = _read_local(bridge, CONTEXT, (".dockerignore",), ".dockerignore")
+    if found.kind(".dockerignore") != "file":
+        return Dockerignore()
+    return Dockerignore.parse(found.read(".dockerignore").decode("utf-8", "surrogateescape"))[0]
+
+
+def _worker_platform(environment: Mapping[str, str]) -> str:
+    """What the daemon builds for when nobody says."""
+    try:
+        for worker in json.loads(environment.get("BUILDKIT_WORKERS", "[]")):
+            for platform in worker.get("platforms") or ():
+                return f"{platform['os']}/{platform['architecture']}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return "linux/amd64"
+
+
+def _place_of_error(refused: Refused) -> list[dict[str, object]]:
+    """Where the first error stands, for clients that show the lines around it."""
+    spans: list[Span] = [d.span for d in refused.diagnostics if d.severity is Severity.ERROR and d.span is not None]
+    if not spans or spans[0].file not in refused.files:
+        return []
+    span = spans[0]
+    info = {"filename": span.file, "data": b64encode(refused.files[span.file].encode()).decode()}
+    ranges = [{"start": {"line": span.line}, "end": {"line": span.end_line}}]
+    return [source_detail({"info": info, "ranges": ranges})]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""cogc as a frontend of BuildKit: `docker build -f cog.yaml .` with the image of deploy/frontend."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import HELLO, MakeProject
+from tests.e2e.images import Engine, Image, Project
+
+pytestmark = pytest.mark.engine
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def frontend(engine: Engine) -> str:
+    """The name of the frontend's image, which is in the engine's store alone."""
+    name = engine.name("frontend")
+    done = engine.docker("build", "--quiet", "--file", str(ROOT / "deploy/frontend/Dockerfile"), "-t", name, str(ROOT))
+    assert done.returncode == 0, done.stderr.decode()
+    return name
+
+
+def build(engine: Engine, made: Project, *options: str) -> subprocess.CompletedProcess[bytes]:
+    return engine.docker("build", "--progress=plain", "--file", str(made.root / "cog.yaml"), *options, str(made.root))
+
+
+@pytest.fixture(scope="module")
+def made(frontend: str, project: MakeProject) -> Project:
+    files = {
+        "data/words.txt": "one\n",
+        ".dockerignore": "*.log\n.dockerignore\n",
+        "a.log": "no",
+        "weights/large.bin": b"",
+        "requirements.txt": "six==1.16.0\n",
+    }
+    config = HELLO.replace("python_packages:\n    - six==1.16.0", "python_requirements: requirements.txt")
+    config += "environment: [A=1]\n"
+    found = project("fronted", f"# syntax={frontend}\n{config}", files)
+    found.write_large("weights/large.bin", "w")
+    (found.root / "link").symlink_to("data/words.txt")
+    return found
+
+
+@pytest.fixture(scope="module")
+def image(engine: Engine, made: Project) -> Image:
+    name = engine.name("fronted")
+    done = build(engine, made, "-t", name, "--label", "team=a b")
+    assert done.returncode == 0, done.stderr.decode()
+    return Image(engine, name, done.stderr.decode())
+
+
+def test_the_image_is_that_of_the_dockerfile(engine: Engine, made: Project, image: Image) -> None:
+    theirs = engine.compile_and_build("fronted-dockerfile", made)
+    (made.root / "Dockerfile").unlink()
+    left_out = {"/src/Dockerfile"}  # it was there when the other was built
+    ours, others = image.tree("/src", "/opt/cogc/sdk", "/sbin/tini"), theirs.tree("/src", "/opt/cogc/sdk", "/sbin/tini")
+    assert {path: entry for path, entry in others.items() if path not in left_out} == ours
+    assert image.config["Env"] == theirs.config["Env"]
+    assert image.config["Cmd"] == theirs.config["Cmd"]
+    labels = {name: value for name, value in theirs.labels.items() if name != "run.cog.config"}
+    assert image.labels.items() >= labels.items()
+    assert image.labels["team"] == "a b"
+
+
+def test_an_error_points_into_the_configuration(engine: Engine, frontend: str, project: MakeProject) -> None:
+    wrong = project("wrong", f"# syntax={frontend}\nbuild:\n  gpus: true\n")
+    done = build(engine, wrong)
+    log = done.stderr.decode()
+    assert done.returncode == 1
+    assert "error[COG120]: `gpus` is not a key of `build`" in log
+    assert ">>>   gpus: true" in log
+
+
+def test_a_step_that_fails_points_into_the_configuration(engine: Engine, frontend: str, project: MakeProject) -> None:
+    failing = project("failing", f"# syntax={frontend}\n" + HELLO.replace("build:\n", "build:\n  run:\n    - exit 3\n"))
+    log = build(engine, failing).stderr.decode()
+    assert ">>>     - exit 3" in log
+    assert "exit code: 3" in log
+
+
+def test_without_the_first_line_an_argument_names_the_frontend(
+    engine: Engine, frontend: str, project: MakeProject
+) -> None:
+    plain = project("plain", HELLO)
+    done = build(engine, plain, "--build-arg", f"BUILDKIT_SYNTAX={frontend}", "--target", "packages")
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"COPY . /src" not in done.stderr, "a target stops there"
+
+
+def test_secrets_come_from_the_command_line(engine: Engine, frontend: str, project: MakeProject) -> None:
+    mount = "{command: 'grep -q hidden /s', mounts: [{type: secret, id: s, target: /s}]}"
+    config = f"# syntax={frontend}\n" + HELLO.replace("build:\n", f"build:\n  run:\n    - {mount}\n")
+    made = project("secretive", config, {"s.txt": "hidden", ".dockerignore": "s.txt\n"})
+    assert build(engine, made).returncode != 0
+    done = build(engine, made, "--secret", f"id=s,src={made.root / 's.txt'}")
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (("--build-arg", "A=1"), "--build-arg A: a cog.yaml has no arguments"),
+        (("--target", "nothing"), "--target nothing: the stages are"),
+        (("--platform", "linux/s390x"), "the platforms are linux/amd64 and linux/arm64"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(engine: Engine, made: Project, option: tuple[str, ...], told: str) -> None:
+    done = build(engine, made, *option)
+    assert done.returncode == 1
+    assert told in done.stderr.decode()
