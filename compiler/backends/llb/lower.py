@@ -391,12 +391,13 @@ class _StageLowering:
     def _place_files(self, name: str, *copies: CopyFiles) -> None:
         """Copy what does not depend on the tree below, as a branch of its own where that comes to the same.
 
-        It does not where an owner's name is looked up in the tree, or where a command may have made the directory that
-        the copy goes to: a directory of a layer takes the place of a link, and its mode and owner win.
+        It does not where the project's directory is someone else's, or where a command may have made it: a directory of
+        a layer takes the place of a link, its mode and owner win, and an owner's name is not known without the tree.
         """
+        is_owned = any(step.owner for step in self.whole.steps_of(Workdir))
         is_touched = any(PROJECT.strip("/") in step.command for step in self.whole.steps_of(Run))
         is_free = all(copy.owner is None and copy.destination.startswith(PROJECT) for copy in copies)
-        if self._can_merge and is_free and not is_touched and self.state.image.directory == PROJECT:
+        if self._can_merge and is_free and not is_touched and not is_owned and self.state.image.directory == PROJECT:
             self._link(name, *copies)
         else:
             self._files(name, *copies)

@@ -71,9 +71,11 @@ class _StandardStreams:
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
     """Serve one build, and give the exit code."""
-    options = dict(
-        value.partition("=")[::2] for name, value in environment.items() if name.startswith("BUILDKIT_FRONTEND_OPT_")
-    )
+    options: dict[str, str] = {}
+    for name, value in environment.items():
+        if name.startswith("BUILDKIT_FRONTEND_OPT_"):
+            key, _, text = value.partition("=")
+            options[key] = text
     connection = Connection(_StandardStreams())
     bridge = Bridge(connection, None, ())
     try:
