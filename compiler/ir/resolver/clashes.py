@@ -6,9 +6,7 @@ come from an index that nobody looked into, or be compiled from source.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from packaging.specifiers import SpecifierSet
@@ -21,7 +19,7 @@ from .candidates import Candidate
 from .demands import TENSORFLOW_FAMILY, TO_COME, TORCH_FAMILY, Demand
 from .environment import MACHINES
 from .problem import Problem
-from .specifiers import specifiers_meet
+from .specifiers import public_specifier, specifiers_meet
 from .targets import Coverage, Target, coverage, has_driver
 
 __all__ = ["Clash", "ClashKind", "clashes_between", "clashes_of"]
@@ -210,7 +208,7 @@ def _demanded(first: Candidate, second: Candidate, problem: Problem) -> Iterator
     if specifier is None:
         return
     certain = not problem.indexes.others
-    if (second.version or TO_COME) not in _public(specifier) or _is_of_no_index(specifier, second, problem):
+    if (second.version or TO_COME) not in public_specifier(specifier) or _is_of_no_index(specifier, second, problem):
         yield Clash(kind="demand", first=first, second=second, is_certain=certain, about=((second.package, specifier),))
 
 
@@ -229,7 +227,7 @@ def _third(first: Candidate, second: Candidate, problem: Problem) -> Iterator[Cl
     for name, specifier in first.release.requires:
         if name in problem.packages or name == "torch" or name not in theirs:
             continue
-        both = SpecifierSet(f"{_public(specifier)},{_public(theirs[name])}")
+        both = SpecifierSet(f"{public_specifier(specifier)},{public_specifier(theirs[name])}")
         rows = problem.matrix.releases(name, problem.request.architecture)
         if rows and not any(row.version in both for row in rows) and not specifiers_meet(specifier, theirs[name]):
             certain = not problem.indexes.others
@@ -249,7 +247,7 @@ def _built_for_older_numpy(first: Candidate, second: Candidate, problem: Problem
 
 
 def _is_in(version: Version, specifier: str) -> bool:
-    return version in _public(specifier)
+    return version in public_specifier(specifier)
 
 
 def _between_builds(
@@ -298,12 +296,6 @@ def _same_files(pins: dict[str, str], others: dict[str, str], problem: Problem) 
 
 
 # -- specifiers ----------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4096)
-def _public(specifier: str) -> SpecifierSet:
-    """The specifier without local parts: a demand for `==2.0.0+cu117` is one for that release."""
-    return SpecifierSet(re.sub(r"\+[\w.]+", "", specifier))
 
 
 def _major(version: str) -> str:

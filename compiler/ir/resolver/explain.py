@@ -18,7 +18,7 @@ from .demands import rank
 from .problem import Problem, reading_of
 from .remedies import Remedy, Resolves, remedies
 from .search import Search
-from .specifiers import specifiers_meet
+from .specifiers import public_specifier, specifiers_meet
 from .wording import Words, asked, asked_here, listed, row_note, words_for
 
 __all__ = ["explain_conflicts", "explain_doubts"]
@@ -199,15 +199,18 @@ def _certain_clashes(problem: Problem) -> Iterator[Clash]:
     search = Search(problem, is_strict=False)
     names = sorted(problem.packages, key=lambda name: (rank(name), name))
     every = {name: problem.candidates(name, with_unknown=False) for name in names}
-    demands_torch = any(
-        name == "torch"
+    demanded = [
+        public_specifier(specifier)
         for candidates in every.values()
         for c in candidates
         if c.release
-        for name, _ in c.release.requires
-    )
-    if demands_torch and "torch" not in every:
-        every["torch"] = problem.candidates("torch", with_unknown=False)
+        for name, specifier in c.release.requires
+        if name == "torch"
+    ]
+    if demanded and "torch" not in every:
+        known = problem.candidates("torch", with_unknown=False)
+        fitting = tuple(c for c in known if c.version is not None and any(c.version in each for each in demanded))
+        every["torch"] = fitting or known
     for candidates in every.values():
         for candidate in candidates:
             yield from (clash for clash in search.clashes((candidate,)) if clash.is_certain)

@@ -1,13 +1,14 @@
-"""Two version specifiers together."""
+"""Version specifiers: two of them together, and without the builds that they name."""
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-__all__ = ["specifiers_meet"]
+__all__ = ["public_specifier", "specifiers_meet"]
 
 
 @lru_cache(maxsize=4096)
@@ -26,3 +27,9 @@ def specifiers_meet(first: str, second: str) -> bool:
 
 def _both(version: Version, ours: SpecifierSet, theirs: SpecifierSet) -> bool:
     return ours.contains(version, prereleases=True) and theirs.contains(version, prereleases=True)
+
+
+@lru_cache(maxsize=4096)
+def public_specifier(specifier: str) -> SpecifierSet:
+    """The specifier without local parts: a demand for `==2.0.0+cu117` is one for that release."""
+    return SpecifierSet(re.sub(r"\+[\w.]+", "", specifier))
