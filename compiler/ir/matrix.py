@@ -347,21 +347,24 @@ class Matrix:
             for entry in row["cudnn"]
         )
 
+    def system_package(self, name: str) -> SystemPackageRow | None:
+        """What is known about an apt package that was renamed or dropped."""
+        row = self._system_packages.get(name)
+        if row is None:
+            return None
+        return SystemPackageRow(
+            name=name,
+            absent=tuple(release for release, state in row["releases"].items() if state in ("absent", "choice")),
+            replacement=tuple(
+                (release, None if names is None else tuple(names))
+                for release, names in row.get("replacement", {}).items()
+            ),
+            note=row.get("note", ""),
+        )
+
     @cached_property
-    def system_packages(self) -> Mapping[str, SystemPackageRow]:
-        """What is known about apt packages that were renamed or dropped, by name."""
-        return {
-            row["name"]: SystemPackageRow(
-                name=row["name"],
-                absent=tuple(release for release, state in row["releases"].items() if state in ("absent", "choice")),
-                replacement=tuple(
-                    (release, None if names is None else tuple(names))
-                    for release, names in row.get("replacement", {}).items()
-                ),
-                note=row.get("note", ""),
-            )
-            for row in self._table("system-packages")["rows"]
-        }
+    def _system_packages(self) -> Mapping[str, Mapping[str, Any]]:
+        return {row["name"]: row for row in self._table("system-packages")["rows"]}
 
     @cached_property
     def rules(self) -> Rules:

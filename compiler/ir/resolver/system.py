@@ -28,7 +28,7 @@ def rename_system_packages(
     names: dict[str, None] = {}
     found: list[Diagnostic] = []
     for package in wanted:
-        row = matrix.system_packages.get(package.name)
+        row = matrix.system_package(package.name)
         if row is None or release not in row.absent:
             names[package.name] = None
             continue

@@ -64,7 +64,9 @@ def test_a_plain_infix_means_cudnn_9() -> None:
 
 
 def test_system_packages_say_where_they_are_missing() -> None:
-    row = MATRIX.system_packages["libgl1-mesa-glx"]
+    row = MATRIX.system_package("libgl1-mesa-glx")
+    assert row is not None
+    assert MATRIX.system_package("no-such-package") is None
     assert "trixie" in row.absent
     assert dict(row.replacement)["trixie"] == ("libgl1",)
 
