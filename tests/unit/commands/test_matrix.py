@@ -225,6 +225,18 @@ class TestUse:
         assert len(written["rows"]) == len(load_table("torch")["rows"]) + 1
         assert next(each for each in written["rows"] if each["version"] == "2.8.0")["src"] == "own"
 
+    def test_the_checksum_of_locks_is_that_of_the_tables_in_use(
+        self, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from cogc.commands._project import Project, source_of
+        from cogc.driver import bundled_matrix, matrix_of
+
+        printed(capsys, "matrix", "use", write("torch.json", table()))
+        source, found = source_of(Project(project, "cog.yaml", CONFIG.encode()))
+        assert source is not None, found
+        _, text = printed(capsys, "matrix", "versions", "--format", "json")
+        assert matrix_of(source).checksum == json.loads(text)["matrices"][1]["sha256"] != bundled_matrix().checksum
+
     def test_a_whole_set_keeps_its_version(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (project / "new").mkdir()
         for name in table_names():
