@@ -224,10 +224,18 @@ class App:
                 urls["%ss_cancel_url" % kind.noun] = "%s/{%s_id}/cancel" % (kind.path, kind.noun)
         return Response(200, _encode(urls))
 
-    async def _health(self, request: Request) -> Response:
-        document = await health_document(
-            self._runner, self._trainings, self._version, is_trusted=self._is_authorised(request)
-        )
+    def _health(self, request: Request) -> Union[Response, Awaitable[Response]]:
+        runner = self._runner
+        if runner is not None and runner.has_healthcheck:
+            return self._checked_health(request, runner)
+        return self._health_response(request, None)
+
+    async def _checked_health(self, request: Request, runner: Runner) -> Response:
+        return self._health_response(request, await runner.healthcheck())
+
+    def _health_response(self, request: Request, complaint: Optional[str]) -> Response:
+        is_trusted = self._is_authorised(request)
+        document = health_document(self._runner, self._trainings, self._version, is_trusted, complaint)
         return Response(200, _encode(document))
 
     def _livez(self, request: Request) -> Response:

@@ -92,6 +92,7 @@ def _bundled_document(path: str) -> Optional[Dict[str, Any]]:
 def _run(settings: Settings, listening: socket.socket, environment: Mapping[str, str], version: str) -> int:
     from .client import Client
     from .files import Files
+    from .memory import return_freed_memory
     from .metrics import Metrics
     from .runner import Runner, Services
     from .scratch import Scratch
@@ -112,6 +113,7 @@ def _run(settings: Settings, listening: socket.socket, environment: Mapping[str,
     assert settings.target is not None
     runner = Runner(services, settings.mode, settings.target, environment)
     runner.spawn()  # the model loads while the rest of the server does
+    return_freed_memory()
     import uvloop
 
     loop = uvloop.new_event_loop()

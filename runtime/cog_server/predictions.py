@@ -271,6 +271,7 @@ class Prediction:
         """Keep no input, output and logs of a prediction that has ended and was told to all who asked."""
         self.request.input, self.request.shown, self.request.files = {}, {}, []
         self._logs, self._chunks, self._returned, self._body, self._input = [], None, None, None, None
+        self.observers = []
 
     def output(self) -> Raw:
         """The output so far, as JSON."""

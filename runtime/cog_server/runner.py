@@ -664,10 +664,15 @@ class Runner:
 
     # Health
 
+    @property
+    def has_healthcheck(self) -> bool:
+        """Whether the model has a check of its own, which can be asked now."""
+        return self.state == "ready" and self.loaded is not None and self.loaded.has_healthcheck
+
     async def healthcheck(self) -> Optional[str]:
         """What the model's own health check complains about, or None."""
         worker = self._worker
-        if worker is None or self.state != "ready" or self.loaded is None or not self.loaded.has_healthcheck:
+        if worker is None or not self.has_healthcheck:
             return None
         if self._health is None or self._health.done():
             self._health = asyncio.get_running_loop().create_future()

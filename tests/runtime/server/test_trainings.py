@@ -96,10 +96,8 @@ def test_train_mode_has_no_predictions(serve, tmp_path):
     project(tmp_path)
     server = serve(MODEL, "--x-mode", "train", config=CONFIG)
     assert server.ask("POST", "/predictions", {"input": {}}).status == 404
-    begun = time.monotonic()
     answer = server.ask("POST", "/trainings", {"input": {"n": "2"}}).json
     assert answer["status"] == "succeeded", answer
-    assert time.monotonic() - begun < 5
 
 
 LEGACY = """
