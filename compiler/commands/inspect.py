@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,8 @@ examples:
   cogc inspect my-model --format json | jq .schema
 """
 _MOST_LAYERS = 12
+_MOST_OF_STEP = 88  # characters of what made a layer, where there is no terminal
+_BEFORE_STEP = 13  # what stands before that on its line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -186,4 +190,5 @@ def _layer_lines(image: ImageFacts) -> list[str]:
 def _made(text: str) -> str:
     """What made a layer, on one line and without what all of them have."""
     text = " ".join(text.removesuffix(" # buildkit").replace("/bin/sh -c ", "").split())
-    return text if len(text) <= 88 else text[:87] + "…"
+    room = shutil.get_terminal_size((102, 24)).columns - _BEFORE_STEP if sys.stdout.isatty() else _MOST_OF_STEP
+    return text if len(text) <= room else text[: max(room - 1, 0)] + "…"
