@@ -201,12 +201,21 @@ class _Program:
 
     def recv(self, size: int, /) -> bytes:
         data = self._socket.recv(size)
-        if not data and (text := " ".join(self.last_words().split())):
-            raise Unreachable(text[-_MOST_ANSWERED:])
+        if not data:
+            self._complain()
         return data
 
     def sendall(self, data: bytes, /) -> None:
-        self._socket.sendall(data)
+        try:
+            self._socket.sendall(data)
+        except BrokenPipeError:
+            self._complain()
+            raise
+
+    def _complain(self) -> None:
+        """Raise what the program said before it ended."""
+        if text := " ".join(self.last_words().split()):
+            raise Unreachable(text[-_MOST_ANSWERED:])
 
     def close(self) -> None:
         self._socket.close()
