@@ -190,7 +190,10 @@ class Receiver:
                 self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
                 self.send_header("Content-Length", str(len(content or b"")))
                 self.end_headers()
-                self.wfile.write(content or b"")
+                if self.command == "GET":
+                    self.wfile.write(content or b"")
+
+            do_HEAD = do_GET  # noqa: N815
 
             def log_message(self, *arguments: object) -> None:
                 pass
