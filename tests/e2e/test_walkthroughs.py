@@ -35,7 +35,7 @@ def walking(engine: Engine, project: MakeProject, name: str, config: str = ENVIR
     try:
         yield project(name, config)
     finally:
-        engine.docker("image", "rm", "--force", f"cog-{name}-base")
+        engine.docker("image", "rm", "--force", f"cog-{name.removeprefix('cog-')}-base")
 
 
 def _in_a_terminal(project: Project, typed: bytes, *words: str) -> str:
