@@ -133,6 +133,7 @@ CATALOGUE: dict[str, Entry] = {
         "libraries-to-preload", "warning", "The model must load CUDA libraries before it uses the package."
     ),
     "COG249": Entry("held-back", "warning", "An older release is taken, because of the GPUs or the driver."),
+    "COG250": Entry("superseded-image", "warning", "The CUDA patch release has a successor; its image may be deleted."),
     # COG26x: the lock
     "COG260": Entry("lock-not-found", "error", "`--locked` needs a lock, and there is none."),
     "COG261": Entry("invalid-lock", "error", "The lock cannot be read, or was written by a newer cogc."),

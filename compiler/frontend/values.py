@@ -45,6 +45,8 @@ def parse_python_version(text: str, span: Span) -> tuple[str | None, tuple[Diagn
     if len(parts) not in (2, 3):
         return wrong("must include major and minor version (e.g., '3.11')")
     for part, name in zip(parts, ("major", "minor", "patch"), strict=False):
+        if re.fullmatch(r"[0-9]{1,4}t", part):
+            return wrong("there are no base images with the free-threaded Python", f'"{text.strip().rstrip("t")}"')
         if not re.fullmatch(r"[0-9]{1,4}", part):
             return wrong(f"invalid {name} version number")
     version = (int(parts[0]), int(parts[1]))

@@ -42,7 +42,7 @@ class BaseChoice:
 
 
 def choose_base(request: Request, python: str, chosen: Sequence[Candidate], matrix: Matrix) -> BaseChoice:
-    """The smallest base image that works. Errors: COG222, COG223; warnings: COG229, COG234, COG241.
+    """The smallest base image that works. Errors: COG222, COG223; warnings: COG229, COG234, COG241, COG250.
 
     Source of the rules: docs/base-images.md.
     """
@@ -169,6 +169,8 @@ class _Images:
         image = max(
             new_enough or fitting, key=lambda image: (Version(image.cuda), image.cudnn_major, Version(image.ubuntu))
         )
+        if self._request.cuda == image.cuda:
+            remarks += self._superseded(image, same_major)
         return BaseChoice(
             reference=image.reference(flavour),
             distribution=f"ubuntu{image.ubuntu}",
@@ -178,6 +180,17 @@ class _Images:
             causes=causes,
             diagnostics=remarks,
         )
+
+    def _superseded(self, image: CudaImage, others: Iterable[CudaImage]) -> tuple[Diagnostic, ...]:
+        """COG250: a patch release is written that has a successor which can take its place."""
+        place = cuda_tuple(image.cuda), image.cudnn_major, image.ubuntu
+        same = (other.cuda for other in others if (cuda_tuple(other.cuda), other.cudnn_major, other.ubuntu) == place)
+        newest = max(same, key=Version)
+        if newest == image.cuda:
+            return ()
+        message = f"CUDA {newest} has superseded CUDA {image.cuda}, whose image NVIDIA may delete"
+        span = dict(self._request.spans).get("cuda")
+        return (report("COG250", message, span, notes=[_images_note(self._matrix)], hint=f'cuda: "{newest}"'),)
 
     def default_cuda(self) -> str:
         """The default CUDA; where it has no image with the wanted cuDNN, the newest of the first major that has."""

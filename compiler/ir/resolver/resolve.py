@@ -25,7 +25,7 @@ def resolve(request: Request, matrix: Matrix) -> tuple[Resolution | None, tuple[
 
     Pure: the same request and matrix give the same answer, and the order of lines makes no difference to what is
     chosen. What is unknown to the matrix is a warning and is passed on; only what cannot work is an error.
-    Codes: COG131, COG132, COG206, COG220–COG249, COG302, COG303.
+    Codes: COG131, COG132, COG206, COG220–COG250, COG302, COG303.
     """
     _, found = targets_of(request, matrix)
     decision = decide(request, matrix)

@@ -120,6 +120,10 @@ class TestPython:
         assert found[0].fix is not None
         assert found[0].fix.edits[0].replacement == '"3.10"'
 
+    def test_the_free_threaded_python_has_no_images(self) -> None:
+        (found,) = read("build: {python_version: '3.13t'}")[1]
+        assert (found.code, found.hint) == ("COG130", '"3.13"')
+
     def test_a_lost_zero_is_suspected(self) -> None:
         (found,) = read("build: {python_version: '3.1'}")[1]
         assert found.hint == '3.10 must be quoted to keep its zero: "3.10"'

@@ -164,6 +164,18 @@ class TestMissingAndStaleRows:
         ]
         assert resolution.base_image.startswith(f"nvidia/cuda:{max(patches)}-")
 
+    @pytest.mark.parametrize(("cuda", "newest"), [("11.6.1", "11.6.2"), ("12.1.0", "12.1.1"), ("12.6.0", "12.6.3")])
+    def test_an_image_that_may_be_deleted(self, cuda: str, newest: str) -> None:
+        resolution, found = resolved(f"gpu: true, cuda: '{cuda}'")
+        assert resolution is not None
+        assert resolution.base_image.startswith(f"nvidia/cuda:{cuda}-")
+        (warning,) = [each for each in found if each.code == "COG250"]
+        assert warning.hint == f'cuda: "{newest}"'
+        after, found = resolved(f"gpu: true, cuda: '{newest}'")
+        assert after is not None
+        assert after.distribution == resolution.distribution
+        assert "COG250" not in codes(found)
+
     @pytest.mark.parametrize(
         ("package", "python"), [("torch==2.4.1", "3.12"), ("tensorflow==2.19.1", "3.12"), ("vllm==0.8.4", "3.12")]
     )
