@@ -22,7 +22,7 @@ from .frontend.lower import BuildOptions, ProjectFacts, lower
 from .frontend.model_schema import model_schema
 from .frontend.parse import decode, parse
 from .frontend.schema import check_schema
-from .frontend.source_entries import source_entries, source_links
+from .frontend.source_entries import dangling_links, source_entries, source_links
 from .frontend.target_files import bringer, check_target_files
 from .frontend.weights import Weights, find_weights
 from .ir.matrix import Matrix
@@ -184,11 +184,15 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix, *, me
     schema, problems = model_schema(config, source.files, source.schema)
     found += problems
     hidden = () if dockerignore.excludes(".cog/x") and dockerignore.excludes(f"{STAGING}/x") else (".cog",)
+    left_out = _left_out(weights, hidden)
+    links = source_links(entries, dockerignore, left_out)
+    not_sent = left_out if options.separate_weights else ()  # weights of their own image are in no other context
     facts = ProjectFacts(
         directory=source.directory,
         weights=weights,
-        entries=source_entries(entries, dockerignore, _left_out(weights, hidden)),
-        links=source_links(entries, dockerignore, _left_out(weights, hidden)),
+        entries=source_entries(entries, dockerignore, left_out),
+        links=links,
+        dangling=dangling_links(links, entries, dockerignore, not_sent),
         hidden=hidden,
         certificate=source.certificate,
         schema=schema.document,

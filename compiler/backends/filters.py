@@ -143,10 +143,14 @@ def weight_copy(step: WeightLayer) -> str:
 
 
 def source_copies(step: SourceCode, options: DockerfileOptions) -> Iterator[str]:
-    """The arguments of the COPY lines: one with --exclude, or one per entry where that cannot be written."""
+    """The arguments of the COPY lines: one with --exclude, or one per entry where that cannot be written.
+
+    A copy that leaves something out looks behind every link, and fails where there is nothing.
+    """
     owner = f"--chown={step.owner} " if step.owner else ""
     if _can_exclude(step, options):
-        excludes = "".join(f"--exclude={exclude_pattern(path)} " for path in step.excludes)
+        paths = (*step.excludes, *step.dangling) if step.excludes else ()
+        excludes = "".join(f"--exclude={exclude_pattern(path)} " for path in paths)
         yield f"{owner}{excludes}. {step.destination}"
         return
     files = [path for path, is_directory in step.entries if not is_directory]
@@ -159,14 +163,16 @@ def source_copies(step: SourceCode, options: DockerfileOptions) -> Iterator[str]
 
 
 def source_links(step: SourceCode, options: DockerfileOptions) -> str:
-    """The commands that make the links which copies by name would follow; empty where one copy keeps them."""
+    """The commands that make the links which no copy keeps; empty where one keeps all."""
     if _can_exclude(step, options):
-        return ""
+        links = [link for link in step.links if step.excludes and link[0] in step.dangling]
+        return commands.source_links(links, step.destination, step.owner)
     return commands.source_links(step.links, step.destination, step.owner)
 
 
 def _can_exclude(step: SourceCode, options: DockerfileOptions) -> bool:
-    return not step.excludes or (options.frontend >= EXCLUDE_SINCE and all(map(is_flag_safe, step.excludes)))
+    paths = (*step.excludes, *step.dangling)
+    return not step.excludes or (options.frontend >= EXCLUDE_SINCE and all(map(is_flag_safe, paths)))
 
 
 def _mounts(mounts: Sequence[Mount]) -> str:

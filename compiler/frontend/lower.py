@@ -92,7 +92,8 @@ class ProjectFacts:
     """What was found in the project and its environment.
 
     `entries` are the files and directories to copy when a path cannot be left out of a copy of everything:
-    (path, is_directory); `links` are the symbolic links beside them: (path, what it says). `hidden` are paths
+    (path, is_directory); `links` are the symbolic links beside them: (path, what it says), and `dangling` the paths
+    of those that lead to nothing in the build context. `hidden` are paths
     that must stay out of the code layer besides weights. `certificate` is PEM text, `schema` the compact JSON of
     the OpenAPI document; without it, `schema_gaps` are the findings that leave it open.
     """
@@ -101,6 +102,7 @@ class ProjectFacts:
     weights: Weights
     entries: tuple[tuple[str, bool], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    dangling: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     certificate: str | None = None
     schema: str | None = None
@@ -342,6 +344,7 @@ class _Lowering:
             excludes=(*self._facts.hidden, *weights.directories, *weights.root_files),
             entries=self._facts.entries,
             links=self._facts.links,
+            dangling=self._facts.dangling,
             owner=self._user,
             because=_default("the project's code, last because it changes most"),
         )

@@ -190,13 +190,14 @@ class SourceCode(Node):
 
     `entries` are the same files as a list of copies, for back ends that cannot leave out a path:
     (source, is_directory), relative to the root, none inside another; `links` are the symbolic links beside
-    them, as (path, what it says).
+    them, as (path, what it says), and `dangling` the paths of those that lead to nothing that the build is sent.
     """
 
     destination: str
     excludes: tuple[str, ...] = ()
     entries: tuple[tuple[str, bool], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    dangling: tuple[str, ...] = ()
     owner: str | None = None
 
 

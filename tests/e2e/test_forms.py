@@ -24,11 +24,25 @@ def _tree(image: Image) -> dict[str, Entry]:
     return {path: entry for path, entry in tree.items() if path not in left_out and "__pycache__" not in path}
 
 
+LINKS = ("link", "gone", "to-weights", "round", "part/gone")
+
+
+def _add_weights_and_links(made: Project) -> None:
+    """Weights, one of them beside code, and symbolic links: to a file, to weights, to nothing."""
+    made.write_large("large/weights.bin")
+    made.write_large("part/deep/weights.bin")
+    made.write("part/code.py", "")
+    os.symlink("data/words.txt", made.root / "link")
+    os.symlink("large/weights.bin", made.root / "to-weights")
+    os.symlink("/nowhere/at all", made.root / "gone")
+    os.symlink("round", made.root / "round")
+    os.symlink("nothing.py", made.root / "part/gone")
+
+
 @pytest.fixture(scope="module")
 def forms_project(project: MakeProject) -> Project:
     made = project("forms", HELLO, FILES)
-    made.write_large("large/weights.bin")
-    os.symlink("data/words.txt", made.root / "link")
+    _add_weights_and_links(made)
     return made
 
 
@@ -50,8 +64,7 @@ def test_inline_gives_the_same_image(
     _same_settings(inline, staged)
     # Nothing but the project itself is needed.
     bare = project("forms", HELLO, FILES)
-    bare.write_large("large/weights.bin")
-    os.symlink("data/words.txt", bare.root / "link")
+    _add_weights_and_links(bare)
     text = bare.compile("--inline").stdout
     assert not (bare.root / ".cog").exists()
     alone = engine.build("inline-alone", bare.root, "--file=-", stdin=text)
@@ -74,8 +87,7 @@ def test_inline_survives_strict_permissions(engine: Engine, forms_project: Proje
 
 def test_ignored_staging_directory_switches_to_inline(engine: Engine, project: MakeProject, staged: Image) -> None:
     made = project("forms", HELLO, {**FILES, ".dockerignore": ".cog\n.dockerignore\n"})
-    made.write_large("large/weights.bin")
-    os.symlink("data/words.txt", made.root / "link")
+    _add_weights_and_links(made)
     process = made.compile()
     assert "COG301" in process.stderr
     made.write("Dockerfile", process.stdout)
@@ -87,15 +99,17 @@ def test_ignored_staging_directory_switches_to_inline(engine: Engine, project: M
 def test_older_dialect_gives_the_same_image(engine: Engine, forms_project: Project, staged: Image) -> None:
     older = engine.compile_and_build("older", forms_project, "--dockerfile-frontend", "1.4")
     old, new = _tree(older), _tree(staged)
-    # Without --exclude each entry has a COPY line, which follows a link instead of copying it.
-    del old["/src/link"], new["/src/link"]
+    # Without --exclude each entry has a COPY line, which follows a link instead of copying it: they are made anew.
+    for link in LINKS:
+        del old[f"/src/{link}"], new[f"/src/{link}"]
     assert old == new
     _same_settings(older, staged)
 
 
 def test_older_dialect_keeps_links(engine: Engine, forms_project: Project, staged: Image) -> None:
     older = engine.compile_and_build("older", forms_project, "--dockerfile-frontend", "1.4")
-    assert older.tree("/src/link") == staged.tree("/src/link")
+    for link in LINKS:
+        assert older.tree(f"/src/{link}") == staged.tree(f"/src/{link}")
 
 
 def test_dockerfile_from_standard_input(engine: Engine, forms_project: Project, staged: Image) -> None:

@@ -42,6 +42,7 @@ def made(frontend: str, project: MakeProject) -> Project:
     found = project("fronted", f"# syntax={frontend}\n{config}", files)
     found.write_large("weights/large.bin", "w")
     (found.root / "link").symlink_to("data/words.txt")
+    (found.root / "dangling").symlink_to("/nowhere/at all")
     return found
 
 

@@ -324,7 +324,8 @@ def _account(name: str, names: int) -> dict[str, Any]:
 class CopyFiles:
     """Copy the path `path` of `source`: a file, or what is in a directory, to `destination`.
 
-    Links in the path are followed, directories above the destination are made. `excludes` are patterns.
+    Links in the path are followed, directories above the destination are made. `excludes` are patterns; with them
+    BuildKit would follow the links in the directory as well, and fail where one leads nowhere: none is followed.
     """
 
     source: Output
@@ -406,7 +407,7 @@ def _action(action: Action, before: int) -> dict[str, Any]:
                 "src": action.path,
                 "dest": action.destination,
                 "mode": NOTHING,
-                "follow_symlink": True,
+                "follow_symlink": not action.excludes,
                 "dir_copy_contents": True,
                 "create_dest_path": True,
                 "timestamp": NOTHING,

@@ -6,7 +6,7 @@ import pytest
 
 from cogc.frontend.dockerignore import Dockerignore
 from cogc.frontend.files import FileEntry
-from cogc.frontend.source_entries import source_entries, source_links
+from cogc.frontend.source_entries import dangling_links, source_entries, source_links
 from tests.memory_files import MemoryFiles
 
 FILES = MemoryFiles(
@@ -74,3 +74,45 @@ def test_links_are_told_apart_because_a_copy_by_name_follows_them() -> None:
     assert source_links(found, ignored, ()) == (("link", "data"),)
     assert source_links(found, ignored, ("data/w",)) == (("data/inner", "w"), ("link", "data"))
     assert source_entries(found, ignored, ()) == (("data", True),)
+
+
+@pytest.mark.parametrize(
+    ("says", "is_dangling"),
+    [
+        ("a.txt", False),
+        ("./data/../a.txt", False),
+        ("/data/w.bin", False),  # the root of the context is that of links
+        ("../../a.txt", False),
+        ("data", False),
+        ("to-data/w.bin", False),
+        (".", False),
+        ("gone.txt", True),
+        ("/etc/passwd", True),
+        ("a.txt/b", True),
+        ("a.log", True),  # .dockerignore hides it
+        ("here", True),  # itself
+    ],
+)
+def test_a_link_dangles_when_the_context_has_not_what_it_leads_to(says: str, is_dangling: bool) -> None:
+    ignored, _ = Dockerignore.parse("*.log", ".dockerignore")
+    found = [
+        FileEntry("a.log", "file"),
+        FileEntry("a.txt", "file"),
+        FileEntry("data", "directory"),
+        FileEntry("data/w.bin", "file"),
+        FileEntry("here", "symlink", link_target=says),
+        FileEntry("to-data", "symlink", link_target="data"),
+    ]
+    assert dangling_links((("here", says),), found, ignored, ()) == (("here",) if is_dangling else ())
+
+
+def test_a_link_to_what_is_left_out_dangles() -> None:
+    ignored, _ = Dockerignore.parse("", ".dockerignore")
+    found = [
+        FileEntry("weights", "directory"),
+        FileEntry("weights/w.bin", "file"),
+        FileEntry("w", "symlink", link_target="weights/w.bin"),
+    ]
+    links = (("w", "weights/w.bin"),)
+    assert dangling_links(links, found, ignored, ()) == ()
+    assert dangling_links(links, found, ignored, ("weights",)) == ("w",)
