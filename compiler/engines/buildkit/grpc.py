@@ -24,7 +24,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from .errors import BuildkitError, CallFailed, ConnectionLost
+from .errors import BuildkitError, CallFailed, ConnectionLost, Unreachable
 from .messages import SERVICES
 
 __all__ = ["Call", "Connection", "Handler", "Stream"]
@@ -35,6 +35,7 @@ _MOST_BUFFERED = 1 << 20
 _MOST_QUEUED = 8 << 20
 _MOST_MESSAGE = 64 << 20
 _READ_BYTES = 1 << 18
+_LAST_WORDS_SECONDS = 2.0
 _SETTINGS_FRAME = b"\x04"
 
 UNKNOWN, NOT_FOUND, UNIMPLEMENTED = 2, 5, 12
@@ -143,6 +144,7 @@ class Connection:
         self._calls: dict[int, Call] = {}
         self._outgoing = bytearray()
         self._closed: BuildkitError | None = None
+        self._has_heard = False
         self.last_heard = time.monotonic()
         config = h2.config.H2Configuration(client_side=is_client, header_encoding=None)
         self._http = h2.connection.H2Connection(config)
@@ -357,27 +359,35 @@ class Connection:
                     self._changed.notify_all()
                 self._stream.sendall(data)
         except (OSError, BuildkitError) as error:
-            self._fail(ConnectionLost(_phrase(error)))
+            with self._changed:  # who does not want us says why, and that is in what comes in
+                self._changed.wait_for(lambda: self._closed is not None, 0 if self._has_heard else _LAST_WORDS_SECONDS)
+            self._fail(self._end(error))
 
     def _read(self) -> None:
-        reason = "the daemon closed the connection"
-        is_first = self._http.config.client_side
+        error: Exception = ConnectionLost("the daemon closed the connection")
         try:
             while data := self._stream.recv(_READ_BYTES):
                 # h2 would wait for the rest of what looks like a very long frame.
+                is_first = self._http.config.client_side and not self._has_heard
                 if is_first and data[3:4] not in (b"", _SETTINGS_FRAME):
                     raise h2.exceptions.ProtocolError(repr(bytes(data[:40])))
-                is_first = False
+                self._has_heard = True
                 with self._changed:
                     self.last_heard = time.monotonic()
                     for event in self._http.receive_data(data):
                         self._on(event)
                     self._flush()
-        except (OSError, BuildkitError) as error:
-            reason = _phrase(error)
-        except h2.exceptions.ProtocolError as error:
-            reason = f"the other side does not speak HTTP/2: {error}"
-        self._fail(ConnectionLost(reason))
+        except (OSError, BuildkitError) as failure:
+            error = failure
+        except h2.exceptions.ProtocolError as failure:
+            error = ConnectionLost(f"the other side does not speak HTTP/2: {failure}")
+        self._fail(self._end(error))
+
+    def _end(self, error: Exception) -> BuildkitError:
+        """What the end of the stream means: a connection that never was one, or one that is lost."""
+        if isinstance(error, Unreachable) and not self._has_heard:
+            return error
+        return ConnectionLost(_phrase(error))
 
     def _on(self, event: h2.events.Event) -> None:
         match event:

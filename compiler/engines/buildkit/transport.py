@@ -153,6 +153,8 @@ class _Tls:
                     pass
                 except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                     return b""
+                except ssl.SSLError as error:  # a daemon tells only after the handshake that it does not want us
+                    raise Unreachable(_refused(error)) from error
             self._send_pending()
             data = self._socket.recv(_READ_BYTES)
             with self._lock:
@@ -165,6 +167,16 @@ class _Tls:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _refused(error: ssl.SSLError) -> str:
+    """What an alert of the daemon's TLS means."""
+    reason = error.reason or str(error)
+    if "CERTIFICATE_REQUIRED" in reason:
+        return "the daemon asks who we are: BUILDKIT_TLS_DIR needs cert.pem and key.pem"
+    if "UNKNOWN_CA" in reason or "CERTIFICATE" in reason:
+        return f"the daemon does not accept our certificate ({reason.lower().replace('_', ' ')})"
+    return f"TLS has failed ({reason.lower().replace('_', ' ')})"
 
 
 class _Program:
@@ -200,7 +212,10 @@ class _Program:
         return self._errors.decode("utf-8", "replace")
 
     def recv(self, size: int, /) -> bytes:
-        data = self._socket.recv(size)
+        try:
+            data = self._socket.recv(size)
+        except ConnectionResetError:  # it ended before it had read all
+            data = b""
         if not data:
             self._complain()
         return data
@@ -208,7 +223,7 @@ class _Program:
     def sendall(self, data: bytes, /) -> None:
         try:
             self._socket.sendall(data)
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             self._complain()
             raise
 

@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from cogc.engines.buildkit.credentials import credentials_of
 from cogc.engines.buildkit.errors import BuildkitError, Unreachable
 from cogc.engines.buildkit.grpc import Connection
 from cogc.engines.buildkit.transport import connect
+from tests.certificates import Authority
 from tests.unit.engines.buildkit.daemon import Daemon
 
 WORKERS = "/moby.buildkit.v1.Control/ListWorkers"
@@ -111,44 +111,7 @@ def test_programs(tmp_path: Path) -> None:
         answers(Address("program", ("sh", "-c", "echo no builder of that name >&2; exit 1")))
 
 
-_CURVE = ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
-
-
 # -- TLS -----------------------------------------------------------------------------------------------
-
-
-class Authority:
-    """Keys and certificates in folders, made by openssl."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        root.mkdir()
-        self._run(
-            "req", "-x509", "-newkey", *_CURVE, "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca"
-        )
-        for name in ("server", "client"):
-            self._run(
-                "req",
-                "-newkey",
-                *_CURVE,
-                "-nodes",
-                "-keyout",
-                f"{name}.key",
-                "-out",
-                f"{name}.csr",
-                "-subj",
-                f"/CN={name}",
-            )
-            (root / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-            issue = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "ext")
-            self._run("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *issue)
-        self.folder = root / "client-folder"
-        self.folder.mkdir()
-        for source, target in (("ca.pem", "ca.pem"), ("client.pem", "cert.pem"), ("client.key", "key.pem")):
-            shutil.copy(root / source, self.folder / target)
-
-    def _run(self, *words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=self.root, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +180,7 @@ def test_a_client_without_a_certificate_is_turned_away(
     tls_port: int, authorities: tuple[Authority, Authority], tmp_path: Path
 ) -> None:
     shutil.copy(authorities[0].root / "ca.pem", tmp_path / "ca.pem")
-    with pytest.raises(BuildkitError):
+    with pytest.raises(Unreachable, match="asks who we are"):
         answers(Address("tcp", ("127.0.0.1", str(tls_port)), certificates=str(tmp_path)))
 
 
