@@ -73,6 +73,7 @@ class Job:
         self._fetches: dict[int, Fetch] = {}
         self._count = 0
         self._began = time.monotonic()
+        self._process = os.getpid()
         self._lock = threading.Lock()
         context = {str(key): str(value) for key, value in (message.get("context") or {}).items()}
         self.scope = Scope(Metrics(self._metric), context)
@@ -112,6 +113,8 @@ class Job:
         wanted = self._fetches.setdefault(index, Fetch())
         if self.is_done:
             raise OSError("the prediction has ended")
+        if os.getpid() != self._process:
+            raise OSError("a child of os.fork() cannot fetch the file: read from it before")
         self._send({"type": "fetch", "id": self.id, "index": index})
         return wanted.result()
 

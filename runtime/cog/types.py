@@ -264,6 +264,14 @@ class InputFile(URLFile):
         """The descriptor of the local copy."""
         return int(self._open().fileno())
 
+    def __reduce__(self) -> Any:
+        # Whoever unpickles it reads the local copy, and does not go to the URL itself: that is checked by the server.
+        return _local_copy, (self.url, self.name, self._fetch())
+
+
+def _local_copy(url: str, filename: str, path: str) -> InputFile:
+    return InputFile(url, filename, lambda: path)
+
 
 class URLPath(Path):
     """A path whose file is still behind a URL; `convert()` downloads it."""

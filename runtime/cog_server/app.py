@@ -253,6 +253,8 @@ class App:
             gauges["cog_slots"] = ("Predictions that may run at the same time.", runner.capacity)
             gauges["cog_running"] = ("Predictions that hold a slot.", len(runner.slots))
             gauges["cog_waiting"] = ("Predictions that wait for a slot.", len(runner.queue))
+        open_webhooks = self._metrics.open_webhooks
+        gauges["cog_webhooks_open"] = ("Predictions whose webhook has still to be told something.", open_webhooks)
         state = health_state(runner, self._trainings)
         gauges["cog_ready"] = ("1 while predictions are accepted or running.", float(state in ("READY", "BUSY")))
         return Response(200, self._metrics.text(gauges).encode(), b"text/plain; version=0.0.4; charset=utf-8")
@@ -323,7 +325,7 @@ class App:
         return runner.active.get(identity) if runner is not None else None
 
     def _run(self, request: Request, kind: _Kind, url_id: Optional[str]) -> Union[Result, Awaitable[Result]]:
-        wants_events = b"text/event-stream" in request.headers.get(b"accept", b"")
+        wants_events = b"text/event-stream" in request.headers.get(b"accept", b"").lower()
         if wants_events:
             self._check_streaming(kind)
         if url_id is not None:

@@ -14,6 +14,7 @@ import socket
 import ssl
 import sys
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -29,6 +30,7 @@ _METADATA = {
     for text in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 }
 _METADATA_NAMES = ("metadata.google.internal", "metadata.goog")
+MAX_HEAD_BYTES = 128 * 1024
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 
@@ -161,6 +163,32 @@ def _url(text: str) -> "URL":
     return URL(text, encoded=is_plain)
 
 
+def _bounded_protocol() -> Any:
+    """The library's protocol of a connection, with a limit on the headers of a response: not all its versions have one."""
+    import aiohttp
+    from aiohttp.client_proto import ResponseHandler
+
+    class BoundedResponse(ResponseHandler):
+        _head_bytes = 0.0
+
+        def set_response_params(self, *args: Any, **options: Any) -> None:
+            self._head_bytes = 0.0
+            super().set_response_params(*args, **options)
+
+        def feed_data(self, *args: Any, **options: Any) -> None:  # the headers are complete
+            self._head_bytes = float("-inf")
+            super().feed_data(*args, **options)
+
+        def data_received(self, data: bytes) -> None:
+            self._head_bytes += len(data)
+            super().data_received(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.set_exception(aiohttp.ClientPayloadError("the headers of the answer are too large"))
+                self.close()
+
+    return BoundedResponse
+
+
 def _make_session(reach: Reach) -> "aiohttp.ClientSession":
     import aiohttp
     from aiohttp.abc import AbstractResolver
@@ -185,6 +213,7 @@ def _make_session(reach: Reach) -> "aiohttp.ClientSession":
     connector = aiohttp.TCPConnector(
         resolver=CheckedResolver(), use_dns_cache=False, limit=64, limit_per_host=16, ssl=_tls_context()
     )
+    connector._factory = partial(_bounded_protocol(), loop=asyncio.get_running_loop())
     return aiohttp.ClientSession(
         connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 from urllib.parse import parse_qsl
 
@@ -11,6 +12,7 @@ import msgspec
 
 from .files import base_name
 from .predictions import FileInput, PredictionRequest, new_id
+from .validation import real_number, whole_number
 
 __all__ = ["FormError", "answer", "form_request", "parse_form", "type_signature"]
 
@@ -130,10 +132,9 @@ def _convert(name: str, schema: Mapping[str, Any], text: str) -> Any:
     kind = _type(schema)
     value: Any = text
     if kind in ("int", "float"):
-        try:
-            value = int(text) if kind == "int" else float(text)
-        except ValueError:
-            raise FormError("Could not convert %s=%s to %s" % (name, text, kind)) from None
+        value = whole_number(text) if kind == "int" else real_number(text)
+        if value is None:
+            raise FormError("Could not convert %s=%s to %s" % (name, text, kind))
     elif kind == "bool":
         if text.lower() not in ("true", "false"):
             raise FormError("%s=%s is not a boolean" % (name, text))
@@ -150,9 +151,10 @@ def _convert(name: str, schema: Mapping[str, Any], text: str) -> Any:
 
 def answer(output: Any) -> Tuple[str, bytes]:
     """(content type, body) for the value that a legacy model returned."""
-    if isinstance(output, str) and output.startswith("data:"):
-        head, _, payload = output.partition(",")
-        return head[5:].split(";")[0] or "application/octet-stream", base64.b64decode(payload)
+    file = re.match(r"data:([^;,]+)[^,]*;base64,", output) if isinstance(output, str) else None
+    if file is not None:
+        with suppress(ValueError):  # a text that only begins like a file
+            return file.group(1), base64.b64decode(output[file.end() :], validate=True)
     if isinstance(output, str):
         return "text/plain; charset=utf-8", output.encode("utf-8", "replace")
     return "application/json", msgspec.json.encode(output)

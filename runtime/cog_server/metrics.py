@@ -18,6 +18,7 @@ class Metrics:
         self.completed: "Counter[Tuple[str, str]]" = Counter()
         self.refused: "Counter[str]" = Counter()
         self.webhooks: "Counter[str]" = Counter()
+        self.open_webhooks = 0
         self.restarts = 0
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0

@@ -422,13 +422,14 @@ class Runner:
         if self.active.get(prediction.id) is prediction:
             del self.active[prediction.id]
         self._services.files.forget_inputs(prediction)
-        if prediction.seconds is None and prediction.dispatched_at is not None:
-            prediction.seconds = time.monotonic() - prediction.dispatched_at  # the worker could not say
+        if prediction.seconds is None:  # the worker could not say, or never had it
+            begun = prediction.dispatched_at
+            prediction.seconds = time.monotonic() - begun if begun is not None else 0.0
         was_terminal = prediction.is_terminal
         prediction.finish("canceled" if prediction.is_cancel_requested else status, **result)
         if not was_terminal:
             kind = "training" if self.mode == "train" else "prediction"
-            self._services.metrics.prediction(kind, status, prediction.seconds or 0.0)
+            self._services.metrics.prediction(kind, prediction.status, prediction.seconds)
         self.on_finished(prediction)
         if not self.active:
             self.on_idle()

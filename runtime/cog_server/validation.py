@@ -25,8 +25,10 @@ __all__ = [
     "compile_inputs",
     "parse_request",
     "problem",
+    "real_number",
     "secret_inputs",
     "url_problem",
+    "whole_number",
 ]
 
 logger = logging.getLogger("cog_server.validation")
@@ -107,7 +109,8 @@ def _check_boolean(value: Any, location: Path, run: _Run) -> Any:
     return value
 
 
-def _whole(value: Any) -> Optional[int]:
+def whole_number(value: Any) -> Optional[int]:
+    """The number that a JSON value or its text means, None if it is no whole number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer():
@@ -117,7 +120,8 @@ def _whole(value: Any) -> Optional[int]:
     return None
 
 
-def _real(value: Any) -> Optional[float]:
+def real_number(value: Any) -> Optional[float]:
+    """The number that a JSON value or its text means, None if it is no finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     if isinstance(value, str) and not (value.isascii() and "_" not in value):
@@ -239,10 +243,10 @@ def _enumeration(choices: List[Any]) -> Checker:
     def check(value: Any, location: Path, run: _Run) -> Any:
         if not isinstance(value, (list, dict)) and (type(value), value) in by_key:
             return value
-        number = _whole(value) if whole else None
+        number = whole_number(value) if whole else None
         if number is not None and number in whole:
             return number
-        fraction = _real(value) if real else None
+        fraction = real_number(value) if real else None
         if fraction is not None and fraction in real:
             return fraction
         run.refuse(location, text, "type_error.enum", enum_values=choices)
@@ -329,18 +333,21 @@ class _Compiler:
         if kind == "string":
             return _check_file if schema.get("format") == "uri" else _string(schema)
         if kind == "integer":
-            return _number(schema, _whole, "value is not a valid integer", "type_error.integer")
+            return _number(schema, whole_number, "value is not a valid integer", "type_error.integer")
         if kind == "number":
-            return _number(schema, _real, "value is not a valid float", "type_error.float")
+            return _number(schema, real_number, "value is not a valid float", "type_error.float")
         if kind == "array":
             return _array(self._item(schema.get("items", {}), depth))
-        if kind == "object" and isinstance(schema.get("properties"), dict):
+        if kind == "object" and any(isinstance(schema.get(key), dict) for key in ("properties", "additionalProperties")):
             return self._object(schema, depth)
         return {"boolean": _check_boolean, "object": _check_object}.get(str(kind), _check_any)
 
     def _object(self, schema: Dict[str, Any], depth: int) -> Checker:
-        """Members that are declared are checked, others pass."""
-        members = {name: self._item(member, depth) for name, member in schema["properties"].items()}
+        """Members that are declared are checked, others by the schema of additional ones; without one they pass."""
+        properties, additional = schema.get("properties"), schema.get("additionalProperties")
+        declared = properties if isinstance(properties, dict) else {}
+        members = {name: self._item(member, depth) for name, member in declared.items()}
+        others = self._item(additional, depth) if isinstance(additional, dict) else _check_any
         required = [name for name in schema.get("required") or () if name in members]
 
         def check(value: Any, location: Path, run: _Run) -> Any:
@@ -350,8 +357,7 @@ class _Compiler:
                 if name not in value:
                     run.refuse((*location, name), "field required", "value_error.missing")
             return {
-                name: members[name](member, (*location, name), run) if name in members else _portable(member)
-                for name, member in value.items()
+                name: members.get(name, others)(member, (*location, name), run) for name, member in value.items()
             }
 
         return check
@@ -376,7 +382,7 @@ def _is_secret(schema: Mapping[str, Any]) -> bool:
 def _masked(value: Any) -> Any:
     if isinstance(value, list):
         return [_masked(item) for item in value]
-    return value if value is None or value == "" else MASK
+    return value if value in (None, "", {}) else MASK
 
 
 class _Field(NamedTuple):
@@ -426,10 +432,9 @@ class InputChecker:
             shown[name] = _masked(result[name]) if field.has_secret else result[name]
         if run.problems:
             raise Invalid(run.problems)
-        if len(given) > len(result):
+        if not given.keys() <= self._names:
             unknown = [name for name in given if name not in self._names]
-            if unknown:
-                logger.info("inputs that the model does not declare are ignored: %s", ", ".join(unknown)[:500])
+            logger.info("inputs that the model does not declare are ignored: %s", ", ".join(unknown)[:500])
         return result, shown, run
 
     def masked(self, given: Mapping[str, Any]) -> Dict[str, Any]:

@@ -53,8 +53,13 @@ class Webhooks:
         prediction.observers.append(delivery)
         task = asyncio.ensure_future(delivery.run())
         self._deliveries[task] = delivery
-        task.add_done_callback(self._deliveries.pop)
+        self._metrics.open_webhooks = len(self._deliveries)
+        task.add_done_callback(self._delivered)
         return task
+
+    def _delivered(self, task: "asyncio.Task[bool]") -> None:
+        del self._deliveries[task]
+        self._metrics.open_webhooks = len(self._deliveries)
 
     async def close(self, timeout_seconds: float) -> None:
         """Deliver what is open, the final states first and without long pauses, within a time; then stop."""

@@ -189,10 +189,8 @@ def _input_schema(field: InputField, enums: _Enums, mode: Mode) -> Schema:
         component = enums.add(field.name, values, mode)
         schema: Schema = {"allOf": [{"$ref": f"#/components/schemas/{component}"}]}
     else:
-        # Clients are told of an object only that it is one; unlike an output, an input is never just anything. The
-        # server takes any JSON for it all the same.
-        is_object = isinstance(inner, DictOf)
-        described = _ANYTHING if inner is Scalar.ANY else {"type": "object"} if is_object else type_schema(inner)
+        # Unlike an output, an input is never just anything; the server takes any JSON for it all the same.
+        described = _ANYTHING if inner is Scalar.ANY else type_schema(inner)
         schema = {"title": _title(field.name), **described}
         limited = schema.get("items", schema) if isinstance(inner, ListOf) else schema
         limited.update({key: value for key, value in _limits(field) if value is not None})

@@ -136,7 +136,7 @@ def start(folder, source, name="Predictor", mode="predict", environment=None, is
     arguments = ["--fd", str(theirs.fileno()), "--control-fd", str(their_control.fileno())]
     with tempfile.TemporaryFile() as memory:
         memory.truncate(128 * 1024)
-        arguments += ["--memory-fd", str(memory.fileno()), "--mode", mode, "--target", "predict.py:" + name]
+        arguments += ["--memory-fd", str(memory.fileno()), "--mode", mode, "--target", "predict.py:" + name if name else "predict.py"]
         process = subprocess.Popen(
             [sys.executable, "-m", "cog.worker", *arguments],
             cwd=str(folder), env=variables, pass_fds=[theirs.fileno(), their_control.fileno(), memory.fileno()],

@@ -15,7 +15,7 @@ NAMES = ("BasePredictor BaseRunner Predictor input Input BaseModel Path File Sec
          "AsyncConcatenateIterator AsyncIterator URLFile URLPath CancelationException current_scope emit_metric "
          "ExperimentalFeatureWarning streaming concurrent Opaque FieldInfo RedisQueueWorker __version__")  # fmt: skip
 MODULES = ("types schema errors json files predictor base_predictor mode suppress_output coder exceptions server.exceptions "
-           "server.scope command.openapi_schema command.type_signature server.redis_queue")  # fmt: skip
+           "server.scope command.openapi_schema command.type_signature server.redis_queue server.http")  # fmt: skip
 
 
 def run(code: str) -> subprocess.CompletedProcess:

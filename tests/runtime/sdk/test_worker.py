@@ -600,6 +600,45 @@ def test_a_file_that_cannot_be_fetched_raises_where_it_is_read(worker):
     assert (done["status"], done["error"]) == ("failed", "the server answered 404")
 
 
+CHILDREN = """
+    import pickle
+    def predict(handle: File, how: str) -> str:
+        if how == "pickled":
+            # What another process would do; the URL, which does not exist, is not asked again.
+            return pickle.loads(pickle.dumps(handle)).read().decode() + " of " + handle.name
+        if how == "read before":
+            handle.read(1)
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            try:
+                os.write(writing, handle.read())
+            except OSError as error:
+                os.write(writing, str(error).encode())
+            os._exit(0)
+        os.close(writing)
+        os.wait()
+        return os.read(reading, 1000).decode()
+    """
+
+
+@pytest.mark.parametrize(
+    ("how", "output"),
+    [
+        ("pickled", "line 1 of a.txt"),
+        ("read before", "ine 1"),
+        ("forked", "a child of os.fork() cannot fetch the file: read from it before"),
+    ],
+)
+def test_children_read_files_that_were_fetched(worker, tmp_path, how, output):
+    (tmp_path / "picture").write_bytes(b"line 1")
+    found = worker(CHILDREN, "predict")
+    id_ = found.begin({"handle": "", "how": how}, files=[lazy_file(0, "handle")])
+    if how != "forked":
+        assert found.receive("fetch")["id"] == id_
+        found.send(type="fetched", number=found.numbers[id_], index=0, path=str(tmp_path / "picture"))
+    assert found.finish(id_)[-1]["output"] == output
+
+
 @pytest.mark.parametrize("word", ["def", "async def"])
 def test_a_prediction_that_waits_for_a_file_can_be_cancelled(worker, word):
     found = worker(LAZY.replace("def", word), "predict")
@@ -668,6 +707,66 @@ def test_health_is_checked_beside_a_prediction(worker):
         message = found.receive()
         assert (message["type"], message["nonce"], message["ok"], message["error"]) == ("health", how, *expected)
         found.finish(id_)
+
+
+CODER = """
+    class Colour:
+        def __init__(self, code):
+            self.code = code
+    class ColourCoder(Coder):
+        @staticmethod
+        def factory(tpe):
+            return ColourCoder() if tpe is Colour else None
+        def encode(self, value):
+            return {"code": value.code}
+        def decode(self, value):
+            return Colour(value["code"])
+    Coder.register(ColourCoder)
+    def predict(one: Colour, many: List[Colour], maybe: Optional[Colour] = None) -> Colour:
+        return Colour("%s %s %s" % (one.code, "".join(c.code for c in many), maybe and maybe.code))
+    """
+
+
+def test_coders_make_inputs_and_outputs(worker):
+    found = worker(CODER, "predict")
+    properties = found.loaded["openapi"]["components"]["schemas"]["Input"]["properties"]
+    assert {name: schema["type"] for name, schema in properties.items()} == {
+        "one": "object", "many": "array", "maybe": "object",
+    }  # fmt: skip
+    given = {"one": {"code": "a"}, "many": [{"code": "b"}, {"code": "c"}]}
+    assert found.predict(given)["output"] == {"code": "a bc None"}
+    assert found.predict({**given, "maybe": {"code": "d"}})["output"] == {"code": "a bc d"}
+    failed = found.predict({**given, "one": {}})
+    assert (failed["status"], failed["error"]) == ("failed", "'code'")
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("class Runner:\n    def run(self) -> str:\n        return 'runner'\n"
+         "class Predictor:\n    def predict(self) -> str:\n        return 'predictor'\n", "runner"),
+        ("class Predictor:\n    def predict(self) -> str:\n        return 'predictor'\n", "predictor"),
+    ],
+)  # fmt: skip
+def test_a_file_alone_is_searched_for_the_usual_classes(worker, source, output):
+    assert worker(source, None).predict()["output"] == output
+
+
+def test_a_class_is_made_once_and_set_up_once(worker):
+    source = """
+        class Predictor(BasePredictor):
+            calls = []
+            def __init__(self):
+                self.calls.append("init")
+            def setup(self):
+                self.calls.append("setup")
+            def predict(self) -> list:
+                self.calls.append("predict")
+                return [*self.calls, os.getcwd() in sys.path]
+        """
+    found = worker(source)
+    found.predict()
+    assert found.predict()["output"] == ["init", "setup", "predict", "predict", True]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import http.client
 import http.server
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -36,6 +37,19 @@ def server_python() -> str | None:
 SERVER_PYTHON = server_python()
 # The interpreter that models run in; in images it has the same minor version as the server's.
 MODEL_PYTHON = os.environ.get("COGC_MODEL_PYTHON") or sys.executable
+
+
+def impatient_python(folder: Path, statements: str) -> str:
+    """An interpreter for a server (COGC_SERVER_PYTHON) that runs `statements` before the server starts.
+
+    They make constants small that would have a test wait for seconds; all else is the server as it is.
+    """
+    code = f"import runpy, sys; sys.path.append({str(RUNTIME)!r}); {statements}; sys.argv.pop(0); "
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    program = folder / "impatient-python"
+    program.write_text(f"#!/bin/sh\nshift\nexec {shlex.join([str(SERVER_PYTHON), '-I', '-c', code])} \"$@\"\n")
+    program.chmod(0o755)
+    return str(program)
 
 
 class Answer:
@@ -91,6 +105,10 @@ class Server:
             return found.status == 200 and found.json["status"] in states and found.json
 
         return until(look, seconds, self)
+
+    def wait_webhooks(self, seconds: float = 10) -> None:
+        """Wait until no webhook is still to be told anything."""
+        until(lambda: b"\ncog_webhooks_open 0" in self.ask("GET", "/metrics").body, seconds, self)
 
     def stop(self, timeout: float = 15) -> int:
         self.process.send_signal(signal.SIGTERM)

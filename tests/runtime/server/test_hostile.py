@@ -412,8 +412,6 @@ def test_origins_that_misbehave_fail_the_prediction(shared, answer):
         thread.start()
         result = shared.predict(file=f"http://127.0.0.1:{origin.getsockname()[1]}/x")
         thread.join()
-    if answer.count(b"\r\nX: 1") and result["status"] == "succeeded":
-        return  # the client library of Python 3.8 takes any number of short headers
     assert result["status"] == "failed"
     assert "'file'" in result["error"]
     assert "Traceback" not in result["error"]

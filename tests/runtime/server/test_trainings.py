@@ -144,3 +144,88 @@ def test_legacy_models_have_the_endpoints_of_2021(serve):
         answer = server.ask("POST", "/predict", *form(**parts))
         assert answer.status == 400
         assert message in answer.json["message"]
+
+
+LEGACY_TYPES = """
+import cog, os, tempfile
+from pathlib import Path
+class Predictor(cog.Predictor):
+    @cog.input("do", type=str, default="values", options=["values", "file", "text"])
+    @cog.input("n", type=int, default=1, min=0, max=10)
+    @cog.input("x", type=float, default=1.5)
+    @cog.input("flag", type=bool, default=False)
+    @cog.input("file", type=Path, default=None)
+    def predict(self, do, n, x, flag, file):
+        if do == "file":
+            path = Path(tempfile.gettempdir()) / "picture.png"
+            path.write_bytes(b"png")
+            return path
+        if do == "text":
+            return "data:text/plain;base64,not a file"
+        return [n, x, flag, file and file.read_text()]
+"""
+
+
+def test_forms_of_2021_give_values_and_get_values_and_files(serve, tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    server = serve(LEGACY_TYPES, environment={"TMPDIR": str(folder)})
+
+    def ask(path="/predict", **parts):
+        return server.ask("POST", path, *form(**parts))
+
+    for path in ("/predict", "/infer"):
+        answer = ask(path, n="7", x="2.5e0", flag="TRUE", file=("a.txt", b"content"))
+        assert (answer.status, answer.json) == (200, [7, 2.5, True, "content"])
+        assert answer.headers["content-type"] == "application/json"
+        assert float(answer.headers["x-setup-time"]) > 0
+        assert float(answer.headers["x-run-time"]) >= 0
+    assert ask().json == [1, 1.5, False, None]
+    picture = ask(do="file")
+    assert (picture.body, picture.headers["content-type"]) == (b"png", "image/png")
+    assert not (folder / "picture.png").exists()
+    text = ask(do="text")
+    assert (text.body, text.headers["content-type"]) == (b"data:text/plain;base64,not a file", "text/plain; charset=utf-8")
+    urlencoded = server.ask("POST", "/predict", b"n=3", {"Content-Type": "application/x-www-form-urlencoded"})
+    assert urlencoded.json == [3, 1.5, False, None]
+    body, headers = form(n="1")
+    double, _ = form(n=("n.txt", b"1"))
+    for (body, headers), message in (
+        (form(n="many"), "Could not convert n=many to int"),
+        (form(n="1.5"), "Could not convert n=1.5 to int"),
+        (form(x="nan"), "Could not convert x=nan to float"),
+        (form(flag="yes"), "flag=yes is not a boolean"),
+        (form(n="-1"), "Value -1 is less than the min value 0"),
+        (form(n="11"), "Value 11 is greater than the max value 10"),
+        (form(do="other"), "Value other is not an option. Valid options are: values, file, text"),
+        (form(do=("a.txt", b"values")), "Could not convert file input do to str"),
+        (form(file=("", b"x")), "No filename is provided for file input file"),
+        ((body.replace(b"--B--\r\n", b"") + double, headers), "Duplicated argument name in form and files: n"),
+        (form(more="1", others="2"), "Extraneous input keys: more, others"),
+    ):
+        answer = server.ask("POST", "/predict", body, headers)
+        assert (answer.status, answer.json) == (400, {"message": message})
+
+
+def test_a_generator_of_2021_is_answered_with_its_last_value(serve):
+    source = """
+import cog
+class Predictor(cog.Predictor):
+    @cog.input("n", type=int)
+    def predict(self, n):
+        for number in range(n):
+            yield "item %d" % number
+"""
+    server = serve(source)
+    assert server.ask("POST", "/predict", *form(n="3")).body == b"item 2"
+    assert server.ask("POST", "/predict", *form(n="0")).json is None
+    assert server.predict(n=2)["output"] == ["item 0", "item 1"]
+
+
+def test_the_interface_of_2021_is_there_for_its_models_or_when_it_is_asked_for(serve):
+    assert serve(LEGACY, environment={"COGC_LEGACY_HTTP": "0"}).ask("GET", "/ping").status == 404
+    modern = serve(MODEL, environment={"COGC_LEGACY_HTTP": "1"})
+    assert modern.ask("GET", "/ping").body == b"PONG"
+    assert modern.ask("POST", "/predict", *form(seconds="0")).json == modern.predict()["output"]
+    plain = serve(MODEL)
+    assert [plain.ask("GET", path).status for path in ("/ping", "/type-signature")] == [404, 404]

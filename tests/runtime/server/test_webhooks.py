@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import threading
-import time
+
+import pytest
+
+from tests.runtime.server.harness import until
 
 MODEL = """
 import time
@@ -61,13 +66,11 @@ def test_without_completed_the_last_state_is_still_sent(shared, receiver):
 
 def test_only_events_of_the_filter_are_sent(shared, receiver):
     send(shared, receiver, ["completed", "completed"], n=3)
-    receiver.wait_completed()
-    time.sleep(0.4)
+    shared.wait_webhooks()
     assert [request.json["status"] for request in receiver.requests] == ["succeeded"]
     receiver.requests.clear()
     send(shared, receiver, ["start"], n=3)
-    receiver.wait(lambda requests: requests)
-    time.sleep(0.4)
+    shared.wait_webhooks()
     assert [request.json["status"] for request in receiver.requests] == ["starting"]
 
 
@@ -91,7 +94,7 @@ def test_completed_is_tried_again_and_others_are_not(shared, receiver):
     receiver.requests.clear()
     receiver.answer = lambda request: (500, {}, b"")
     send(shared, receiver, ["start"])
-    time.sleep(0.5)
+    shared.wait_webhooks()
     assert len(receiver.requests) == 1
 
 
@@ -105,12 +108,36 @@ def test_a_large_final_state_that_has_waited_comes_whole(shared, receiver):
     assert receiver.requests[3].json["output"] == answer.json["output"]
 
 
-def test_a_client_error_is_not_tried_again(shared, receiver):
-    receiver.answer = lambda request: (404, {}, b"")
+@pytest.mark.parametrize("status", [302, 400, 404, 408, 501])
+def test_other_answers_are_not_tried_again(shared, receiver, status):
+    receiver.answer = lambda request: (status, {"Location": receiver.url + "/elsewhere"}, b"")
     send(shared, receiver, ["completed"])
-    receiver.wait(lambda requests: requests)
-    time.sleep(0.5)
-    assert len(receiver.requests) == 1
+    shared.wait_webhooks()
+    assert [request.path for request in receiver.requests] == ["/hook"]
+
+
+def failed_deliveries(server) -> int:
+    found = re.search(rb'cog_webhook_deliveries_total\{result="error"\} (\d+)', server.ask("GET", "/metrics").body)
+    return int(found[1]) if found else 0
+
+
+def test_a_receiver_that_was_away_is_told_when_it_is_back(shared):
+    """Its port is ours, but nobody listens there at first."""
+    with socket.socket() as away:
+        away.bind(("127.0.0.1", 0))
+        body = {"input": {}, "webhook": f"http://127.0.0.1:{away.getsockname()[1]}/"}
+        body["webhook_events_filter"] = ["completed"]
+        before = failed_deliveries(shared)
+        assert shared.ask("POST", "/predictions", body).status == 200
+        until(lambda: failed_deliveries(shared) > before, 10)
+        away.listen()
+        away.settimeout(10)
+        connection, _ = away.accept()
+        with connection:
+            connection.settimeout(10)
+            assert connection.recv(65536).startswith(b"POST / HTTP/1.1\r\n")
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    shared.wait_webhooks()
 
 
 def test_a_dead_receiver_delays_neither_answer_nor_slot(shared):
@@ -126,6 +153,27 @@ def test_a_slow_receiver_delays_neither_answer_nor_slot(shared, receiver):
         assert send(shared, receiver).json["status"] == "succeeded"
     go_on.set()
     receiver.wait(lambda requests: [r.json["status"] for r in requests].count("succeeded") == 3)
+
+
+RETURNS = """
+from cog import BasePredictor
+class Predictor(BasePredictor):
+    def predict(self) -> str:
+        return "whole"
+"""
+
+
+def test_a_returned_value_is_an_output_event_too(serve, receiver):
+    server = serve(RETURNS)
+    send(server, receiver, ["output"])
+    server.wait_webhooks()
+    (body,) = [request.json for request in receiver.requests]
+    assert (body["output"], body["status"]) == ("whole", "processing")
+    receiver.requests.clear()
+    send(server, receiver)
+    server.wait_webhooks()
+    bodies = [request.json for request in receiver.requests]
+    assert [body["status"] for body in bodies][::len(bodies) - 1] == ["starting", "succeeded"]
 
 
 def test_failures_are_completed_too(shared, receiver):

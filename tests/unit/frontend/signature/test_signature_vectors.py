@@ -36,7 +36,7 @@ STREAM = {"x-cog-array-type": "iterator"}
         ("n: Optional[int] = 3", {"title": "N", "type": "integer", "default": 3, "nullable": True}, False),
         ("b: bool = True", {"title": "B", "type": "boolean", "default": True}, False),
         ("d: dict", {"title": "D", "type": "object"}, True),
-        ("d: Dict[str, int]", {"title": "D", "type": "object"}, True),
+        ("d: Dict[str, int]", {"title": "D", "type": "object", "additionalProperties": {"type": "integer"}}, True),
         ("a: Any", {"title": "A", "type": "object", "x-cog-any": True}, True),
         (
             "api_token: Secret",
