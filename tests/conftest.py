@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import settings
 
-# A slow moment of the machine is no bug, and the example that failed is printed anyway.
-settings.register_profile("default", deadline=None, print_blob=True)
-settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+from tests.examples import load_profile
+
+load_profile()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,6 +19,7 @@ from cogc.backends.llb.schema import LLB
 from cogc.ir.nodes import ResolvedBuild
 from tests.builds import compiled
 from tests.dockerfile_reader import instructions, labels, variables
+from tests.examples import examples
 
 pytestmark = pytest.mark.property
 
@@ -82,7 +83,7 @@ def chain(output: Output | None) -> list[Any]:
     return found
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(examples(25), suppress_health_check=[HealthCheck.too_slow])
 @given(configs, files, weights)
 def test_both_back_ends_say_the_same(config: dict[str, Any], more: dict[str, str], large: dict[str, int]) -> None:
     compilation = compiled(json.dumps(config), {"predict.py": PREDICT, **more}, sizes=large)

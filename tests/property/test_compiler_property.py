@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cogc._data import load_schema, runtime_files
@@ -32,6 +32,7 @@ from cogc.source import Span
 from tests.build_requests import MATRIX
 from tests.builds import compiled
 from tests.dockerfile_reader import instructions, labels, variables, words
+from tests.examples import examples
 
 pytestmark = pytest.mark.property
 
@@ -231,7 +232,7 @@ options = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(configs, options, st.booleans(), st.sampled_from([(1, 4), (1, 19)]))
 def test_a_valid_configuration_is_a_valid_build_and_dockerfile(
     config: dict[str, Any], chosen: dict[str, Any], inline: bool, frontend: tuple[int, int]
@@ -263,7 +264,7 @@ def test_a_valid_configuration_is_a_valid_build_and_dockerfile(
     assert json.loads(labels(written)["run.cog.config"])["image"]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(configs)
 def test_passes_are_idempotent(config: dict[str, Any]) -> None:
     build = compiled(yaml.safe_dump(config, allow_unicode=True), FILES).resolved
@@ -296,7 +297,7 @@ nodes = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(nodes, nodes)
 def test_the_text_tells_different_nodes_apart(left: Node, right: Node) -> None:
     if left != right:
@@ -315,7 +316,7 @@ def _without_causes(text: str) -> str:
 any_text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.lists(any_text, min_size=1, max_size=60))
 def test_shell_words_survive_a_real_shell(batch: list[str]) -> None:
     script = "printf '%s\\0' " + " ".join(map(shell_word, batch))

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cogc.diagnostics import has_errors
@@ -18,6 +18,7 @@ from cogc.ir.resolver.decide import decide
 from cogc.ir.resolver.remedies import remedies
 from cogc.ir.resolver.resolve import _resolves
 from tests.build_requests import MATRIX
+from tests.examples import examples
 
 pytestmark = pytest.mark.property
 
@@ -67,7 +68,7 @@ def brings_cuda_for_others(removed: Requirement, request: Request) -> bool:
     )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(requests)
 def test_removing_a_line_never_creates_a_conflict(request: Request) -> None:
     if not is_possible(request):
@@ -78,7 +79,7 @@ def test_removing_a_line_never_creates_a_conflict(request: Request) -> None:
             assert is_possible(replace(request, requirements=rest)), removed.text
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(requests)
 def test_every_choice_is_a_row_that_the_lines_admit(request: Request) -> None:
     decision = decide(request, MATRIX)
@@ -93,7 +94,7 @@ def test_every_choice_is_a_row_that_the_lines_admit(request: Request) -> None:
             assert candidate.build in candidate.release.builds
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(requests, st.randoms(use_true_random=False))
 def test_the_order_of_lines_does_not_matter(request: Request, shuffled: random.Random) -> None:
     mixed = list(request.requirements)
@@ -106,13 +107,13 @@ def test_the_order_of_lines_does_not_matter(request: Request, shuffled: random.R
         assert sorted(ours.brought_along) == sorted(theirs.brought_along)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(requests)
 def test_the_same_request_has_the_same_answer(request: Request) -> None:
     assert resolve(request, MATRIX) == resolve(request, MATRIX)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(requests)
 def test_a_way_out_resolves(request: Request) -> None:
     if decide(request, MATRIX) is not None:
@@ -126,7 +127,7 @@ def test_a_way_out_resolves(request: Request) -> None:
             assert not has_errors(problems)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(requests)
 def test_every_part_of_a_conflict_is_needed(request: Request) -> None:
     from cogc.ir.resolver.conflict import without

@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from cogc._data import load_schema, load_table, load_table_schema, table_names
 from cogc.frontend.shape import fits
+from tests.examples import examples
 
 SCHEMA = load_schema("cog")
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -46,7 +47,7 @@ def _documents(schema: Any) -> st.SearchStrategy[Any]:
     return st.one_of(choices)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(_documents(SCHEMA))
 def test_quick_check_agrees_with_the_validator(document: Any) -> None:
     assert fits(document, SCHEMA, SCHEMA) == VALIDATOR.is_valid(document)
@@ -80,7 +81,7 @@ def _near(document: Any, data: st.DataObject) -> Any:
     return document
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.sampled_from(table_names()), st.data())
 def test_quick_check_agrees_with_the_validator_on_tables(name: str, data: st.DataObject) -> None:
     table, schema = load_table(name), load_table_schema(name)

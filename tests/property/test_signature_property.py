@@ -7,10 +7,11 @@ import keyword
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cogc.frontend.signature import Absent, Mode, analyse_target, openapi_document, thaw
+from tests.examples import examples
 from tests.memory_files import MemoryFiles
 
 pytestmark = pytest.mark.property
@@ -28,7 +29,7 @@ FRAGMENTS = [
     "        pass\n", "return Input(default=a)\n", "\\\n", "#", "\x0c", "\t", "\x00", "é", "if x:\n",
     "else:\n", "for a in D:\n", "del D\n",
 ]  # fmt: skip
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = examples(150)
 
 
 def read(content: bytes, other: bytes = b"X = 1\n", name: str = "Predictor") -> None:

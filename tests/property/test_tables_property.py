@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cogc._data import load_table
@@ -15,6 +15,7 @@ from cogc.ir.matrix import Matrix
 from cogc.ir.nodes import Request, WantedGpu
 from cogc.ir.requirement import Requirement
 from cogc.ir.resolver import resolve
+from tests.examples import examples
 
 pytestmark = pytest.mark.property
 
@@ -37,6 +38,7 @@ CHANGED = (
     "vllm",
     "system-packages",
 )
+
 TEXTS = "0 1.0 2.8.0 99.99 3.12 ==1.0 <0 >=2,<1 amd64 arm64 none system pip cpu 9999.9999 sm_80 2026-13-45 cudnn cudnn8"
 values = st.sampled_from(["", *TEXTS.split()]) | st.sampled_from([None, 0, -1, True, [], {}])
 
@@ -87,7 +89,7 @@ def changed(table: dict[str, Any], data: st.DataObject) -> dict[str, Any]:
     return table
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.sampled_from(CHANGED), requests, st.data())
 def test_a_table_that_passes_the_check_breaks_nothing(name: str, request: Request, data: st.DataObject) -> None:
     table = changed(load_table(name), data)

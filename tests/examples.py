@@ -1,0 +1,26 @@
+"""How many examples a property test tries: fewer where somebody waits, many more where nobody does."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# A slow moment of the machine is no bug, and the example that failed is printed anyway.
+_SHARED = {"deadline": None, "print_blob": True}
+_FACTORS = {"quick": 0.2, "default": 1.0, "thorough": 20.0}
+_FACTOR = _FACTORS[os.environ.get("HYPOTHESIS_PROFILE", "default")]
+
+
+def examples(count: int) -> settings:
+    """Settings of a test that usually tries so many examples, for the profile in HYPOTHESIS_PROFILE.
+
+    Errors: KeyError, when the module is loaded, for a profile that does not exist.
+    """
+    return settings(max_examples=max(5, round(count * _FACTOR)), **_SHARED)
+
+
+def load_profile() -> None:
+    """Make the profile that of tests which say nothing."""
+    settings.register_profile("chosen", examples(100))
+    settings.load_profile("chosen")
