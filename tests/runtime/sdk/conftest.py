@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ for folder in (ROOT, ROOT / "runtime"):
         sys.path.insert(0, str(folder))
 
 from tests.runtime.sdk.harness import Worker, start
+
+
+@pytest.fixture(autouse=True)
+def temporary_directory(tmp_path, monkeypatch):
+    """Files that nobody removes here, for there is no server, go with the test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture

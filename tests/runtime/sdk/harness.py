@@ -132,7 +132,8 @@ def start(folder, source, name="Predictor", mode="predict", environment=None, is
     """Start a worker for a source; by default wait until it is ready."""
     (folder / "predict.py").write_text(HEADER + dedent(source))
     (ours, theirs), (our_control, their_control) = socket.socketpair(), socket.socketpair()
-    variables = {**os.environ, "PYTHONPATH": str(ROOT / "runtime"), **(environment or {})}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT / "runtime"), "COGC_SCRATCH": str(folder / "scratch")}
+    variables.update(environment or {})
     arguments = ["--fd", str(theirs.fileno()), "--control-fd", str(their_control.fileno())]
     with tempfile.TemporaryFile() as memory:
         memory.truncate(128 * 1024)
