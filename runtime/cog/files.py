@@ -128,8 +128,13 @@ def mime_type(name: str) -> str | None:
 
 def guess_filename(file: Any) -> str:
     """The base name of an open file, `file` when it has none."""
+    return own_name(file) or "file"
+
+
+def own_name(file: Any) -> str:
+    """The base name of an open file, empty when it has none."""
     name = getattr(file, "name", None)
-    return (os.path.basename(name) if isinstance(name, str) else "") or "file"
+    return os.path.basename(name) if isinstance(name, str) else ""
 
 
 def read_bytes(file: Any) -> bytes:

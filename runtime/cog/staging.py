@@ -14,7 +14,7 @@ import stat
 import tempfile
 from typing import Any, Iterable
 
-from .files import copy_to, guess_filename, mime_type
+from .files import copy_to, mime_type, own_name
 from .frames import scratch_folder
 from .values import FoundFile
 
@@ -48,7 +48,7 @@ class Stage:
 
     def _place(self, found: FoundFile, is_last: bool, moved: dict[str, str]) -> dict[str, Any]:
         if isinstance(found.source, io.IOBase):
-            name = guess_filename(found.source)
+            name = own_name(found.source)  # empty: the server knows what it is called where it goes
             path = _new_file(name)
             copy_to(found.source, path)
             return _entry(found, path, name, True)

@@ -301,7 +301,7 @@ class Files:
         return {"User-Agent": self._agent, **prediction.request.trace}
 
     async def _put_multipart(self, prediction: Prediction, prefix: str, file: File, mime: str) -> str:
-        name = base_name(file.name or file.path, "output")
+        name = base_name(file.name, "output")
         url = prefix + ("" if prefix.endswith("/") else "/") + quote(name)
         boundary = "cog-" + binascii.hexlify(os.urandom(16)).decode()
         shown = name.replace('"', "%22")
@@ -313,7 +313,7 @@ class Files:
         return await self._put(Reach.CALLBACK, url, lambda: body, headers, retries=0, keeps_query=True)
 
     async def _put_raw(self, prediction: Prediction, prefix: str, file: File, mime: str) -> str:
-        name = base_name(file.name or file.path)
+        name = base_name(file.name)
         url = prefix.rstrip("/") + "/" + quote(name)
         headers = self._headers(prediction)
         headers["Content-Type"] = mime

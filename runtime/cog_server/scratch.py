@@ -37,7 +37,6 @@ class Scratch:
         """Move temporary files where the model does not find them; whether all files are out of its reach."""
         held = {}
         for file in files:
-            file.name = file.name or os.path.basename(file.path)
             if not file.delete:
                 continue
             if file.path not in held:

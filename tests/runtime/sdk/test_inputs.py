@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -14,6 +16,7 @@ from cog import Input
 from cog.inputs import MISSING
 from cog.legacy import type_signature
 from cog.predictor import LoadError
+from tests.runtime.sdk.harness import ROOT
 
 HEADER = "from typing import *\nfrom cog import *\nimport cog\n"
 
@@ -129,9 +132,31 @@ def test_legacy_type_signature_has_texts(load):
     }
 
 
-def test_module_is_loaded_under_its_name_with_a_short_command_line(load, monkeypatch):
-    import sys
+@pytest.mark.parametrize(
+    ("files", "printed"),
+    [
+        ({}, "{}"),
+        ({"cog.yaml": "train: t.py:train\n"}, "{}"),
+        (
+            {
+                "cog.yaml": "predict: p.py:P\n",
+                "p.py": "import cog\nprint('loading')\nclass P(cog.Predictor):\n    @cog.input('n', type=int, help='How many')\n"
+                "    def predict(self, n): ...\n",
+            },
+            '{"inputs": [{"name": "n", "type": "int", "help": "How many"}]}',
+        ),
+    ],
+)
+def test_the_command_prints_the_type_signature(tmp_path, files, printed):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    environment = {"PYTHONPATH": str(ROOT / "runtime"), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "cog.command.type_signature"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == printed
 
+
+def test_module_is_loaded_under_its_name_with_a_short_command_line(load, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["worker", "--fd", "3"])
     source = (
         HEADER

@@ -482,7 +482,7 @@ def test_files_are_named_and_temporary_ones_moved_away(worker, tmp_path):
     assert done["output"] == {"pictures": [None, None, None], "text": None}
     files = done["files"]
     assert [file["pointer"] for file in files] == [["pictures", 0], ["pictures", 1], ["pictures", 2], ["text"]]
-    assert [file["name"] for file in files] == ["my picture.png", "kept.txt", "my picture.png", "file"]
+    assert [file["name"] for file in files] == ["my picture.png", "kept.txt", "my picture.png", ""]
     assert [file["mime"] for file in files] == ["image/png", "text/plain", "image/png", None]
     assert [file["delete"] for file in files] == [True] * 4
     assert len({file["path"] for file in files}) == 4, "each place has a file of its own"
@@ -664,6 +664,10 @@ def test_metrics_and_context(worker):
                 scope.metrics["a.b"] = 2
                 scope.record_metric("n", 1.5, mode="increment")
                 del scope.metrics["n"]
+                scope.metrics.record("n", "now a text")
+                scope.metrics.delete("n")
+                scope.metrics.record("n", 1)
+                self.record_metric("n", 2, mode="append")
                 thread = threading.Thread(target=lambda: current_scope().record_metric("thread", True))
                 thread.start()
                 thread.join()
@@ -675,7 +679,8 @@ def test_metrics_and_context(worker):
     found = worker(source)
     messages = found.finish(found.begin(context={"k": "v"}))
     assert [(m["name"], m["value"], m["mode"]) for m in messages if m["type"] == "metric"] == [
-        ("a.b", 1, "replace"), ("a.b", 2, "replace"), ("n", 1.5, "incr"), ("n", None, "replace"), ("thread", True, "replace"),
+        ("a.b", 1, "replace"), ("a.b", 2, "replace"), ("n", 1.5, "incr"), ("n", None, "replace"),
+        ("n", "now a text", "replace"), ("n", None, "replace"), ("n", 1, "replace"), ("n", 2, "append"), ("thread", True, "replace"),
     ]  # fmt: skip
     assert messages[-1]["output"] == ["Metric 'a.b' has type int, cannot set to str without deleting first", {"k": "v"}]
 
@@ -778,6 +783,7 @@ def test_a_class_is_made_once_and_set_up_once(worker):
         ("Path", "data:text/plain,hello", "Path hello"),
         ("str", "data:text/plain,hello", "str data:text/plain,hello"),
         ("File", "data:text/plain,hello", "BytesIO hello"),
+        ("Optional[Union[str, Path, File]]", "data:text/plain,hello", "BytesIO hello"),
     ],
 )
 def test_setup_gets_weights(worker, annotation, variable, expected):
@@ -801,6 +807,66 @@ def test_setup_gets_the_weights_folder_and_refuses_other_types(worker, tmp_path)
     assert worker(source % "Path").predict()["output"] == "Path('weights')"
     failed = worker(source % "int", is_ready=False).receive("setup_failed")
     assert "'weights' of type int; it must be cog.File, cog.Path or str" in failed["error"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"), [("File", "b'trained'"), ("Path", "Path('weights')"), ("str", "'weights'")]
+)
+def test_setup_gets_the_weights_file(worker, tmp_path, annotation, expected):
+    (tmp_path / "weights").write_text("trained")
+    source = """
+        class Predictor(BasePredictor):
+            def setup(self, weights: ANNOTATION):
+                self.seen = weights.read() if hasattr(weights, "read") else weights
+            def predict(self) -> str:
+                return repr(self.seen)
+        """
+    assert worker(source.replace("ANNOTATION", annotation)).predict()["output"] == expected
+    trainer = source.replace("predict", "train").replace("ANNOTATION", annotation)
+    assert worker(trainer, mode="train").predict()["output"] == expected
+
+
+def test_weights_behind_a_web_address_are_opened_when_they_are_read(worker):
+    source = """
+        class Predictor(BasePredictor):
+            def setup(self, weights: File):
+                self.weights = weights
+            def predict(self) -> list:
+                return [type(self.weights).__name__, self.weights.name]
+        """
+    found = worker(source, environment={"COG_WEIGHTS": "http://127.0.0.1:9/folder/model%20a.bin"})
+    assert found.predict()["output"] == ["URLFile", "model a.bin"]
+
+
+def test_optional_inputs_that_are_not_given_are_none(worker):
+    source = """
+        def predict(a: Optional[int], b: "int | None", c: Optional[List[str]], d: Optional[Path], e: int = Input(default=None, ge=1)) -> Any:
+            return [a, b, c, d, e]
+        """
+    found = worker(source, "predict")
+    assert "required" not in found.loaded["openapi"]["components"]["schemas"]["Input"]
+    assert found.predict()["output"] == [None] * 5
+
+
+def test_sequences_arrive_as_what_was_declared(worker):
+    source = """
+        def predict(t: Tuple[float, ...], s: Set[str], n: List[List[int]]) -> str:
+            return repr((t, sorted(s), type(s).__name__, n))
+        """
+    given = {"t": [1, 2.5], "s": ["b", "a", "b"], "n": [[1], []]}
+    assert worker(source, "predict").predict(given)["output"] == "((1.0, 2.5), ['a', 'b'], 'set', [[1], []])"
+
+
+def test_parameters_of_2021_without_decorators_are_optional_texts(worker):
+    source = """
+        class Predictor(Predictor):
+            def predict(self, text, other):
+                return [text, other]
+        """
+    found = worker(source)
+    assert found.predict({"text": "1"})["output"] == ["1", None]
+    typed = source.replace("self, text, other):", "self, text: int, other: float = 1) -> list:")
+    assert worker(typed).predict({"text": 1})["output"] == [1, 1.0]
 
 
 def test_trainers_of_both_kinds(worker):

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -209,7 +210,7 @@ class Received:
 class Receiver:
     """A web server on the loopback address. `answer` decides: (request) → (status, headers, body)."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
         self.answer: Callable[[Received], tuple[int, dict[str, str], bytes]] = lambda request: (200, {}, b"")
         receiver = self
@@ -238,9 +239,11 @@ class Receiver:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
 
     def wait(self, look: Callable[[list[Received]], Any], seconds: float = 10) -> Any:
         return until(lambda: look(self.requests), seconds)

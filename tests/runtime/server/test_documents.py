@@ -161,3 +161,9 @@ def test_a_document_of_predictions_only_is_completed(serve, folder):
     server = serve(MODEL, config=CONFIG)
     assert server.ask("POST", "/trainings", {"input": {"token": "hunter2", "n": 9}}).status == 422
     assert server.ask("GET", "/openapi.json").json == by_the_sdk(folder)
+
+
+def test_without_a_document_there_is_none(serve):
+    server = serve("import does_not_exist_at_all\n", states=("SETUP_FAILED",))
+    answer = server.ask("GET", "/openapi.json")
+    assert (answer.status, answer.json) == (503, {"error": "OpenAPI schema not available"})

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 
 import pytest
+
+from tests.runtime.server.harness import Receiver, impatient_python, running_server
 
 MODEL = """
 import os
@@ -128,6 +134,170 @@ def test_upload_url_gets_raw_puts_with_retries(serve, receiver):
     assert second.headers["content-type"] == "text/plain"
     assert second.headers["x-prediction-id"] == "upload-1"
     assert first.body == b"content"
+
+
+TRACE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b"}
+
+
+def test_output_files_of_asynchronous_predictions_are_data_urls_without_an_upload_url(shared):
+    shared.begin("inline", {"name": "a.txt"})
+    assert shared.wait_status("inline", "succeeded")["output"] == ["data:text/plain;base64,Y29udGVudA=="]
+
+
+def test_a_prefix_is_for_asynchronous_predictions_too_and_the_answer_may_name_another_place(shared, receiver):
+    receiver.answer = lambda request: (201, {"Location": "/stored/b?version=1"}, b"")
+    prefix = receiver.url + "/prefix?/"  # whatever it is, the name goes behind it
+    body = {"input": {"name": "b.txt"}, "output_file_prefix": prefix}
+    shared.ask("PUT", "/predictions/prefixed", body, {"Prefer": "respond-async", **TRACE})
+    assert shared.wait_status("prefixed", "succeeded")["output"] == [receiver.url + "/stored/b?version=1"]
+    (request,) = receiver.requests
+    assert request.path == "/prefix?/b.txt"
+    assert {name: request.headers[name] for name in TRACE} == TRACE
+    assert request.headers["user-agent"].startswith("cog-worker/")
+
+
+@pytest.fixture(scope="module")
+def uploads(tmp_path_factory):
+    """A server with an upload URL; its `receiver` gets the files."""
+    with contextlib.closing(Receiver()) as receiver:
+        arguments = ("--upload-url", receiver.url + "/up")
+        with running_server(tmp_path_factory.mktemp("uploads"), MODEL, *arguments) as server:
+            server.receiver = receiver
+            yield server
+
+
+def test_uploads_of_asynchronous_predictions(uploads):
+    uploads.receiver.requests.clear()
+    uploads.receiver.answer = lambda request: (200, {}, b"")
+    headers = {"Prefer": "respond-async", **TRACE}
+    uploads.ask("PUT", "/predictions/async", {"input": {"name": "a b.bin"}}, headers)
+    assert uploads.wait_status("async", "succeeded")["output"] == [uploads.receiver.url + "/up/a%20b.bin"]
+    (request,) = uploads.receiver.requests
+    assert (request.method, request.path, request.body) == ("PUT", "/up/a%20b.bin", b"content")
+    assert request.headers["content-type"] == "application/octet-stream"
+    assert request.headers["x-prediction-id"] == "async"
+    assert request.headers["user-agent"].startswith("cog-worker/")
+    assert {name: request.headers[name] for name in TRACE} == TRACE
+
+
+def test_a_prefix_comes_before_the_upload_url(uploads, receiver):
+    uploads.receiver.requests.clear()
+    body = {"input": {"name": "a.txt"}, "output_file_prefix": receiver.url + "/mine/"}
+    assert uploads.ask("POST", "/predictions", body).json["output"] == [receiver.url + "/mine/a.txt"]
+    assert uploads.receiver.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "tries"), [(408, 2), (429, 2), (500, 2), (502, 2), (503, 2), (504, 2), (302, 1), (403, 1), (501, 1)]
+)
+def test_uploads_are_tried_again_where_that_may_help(uploads, status, tries):
+    uploads.receiver.requests.clear()
+    answers = iter([status, 200])
+    uploads.receiver.answer = lambda request: (next(answers), {"Location": "/other"}, b"")
+    result = uploads.predict(name="a.txt")
+    assert len(uploads.receiver.requests) == tries
+    assert result["status"] == ("succeeded" if tries == 2 else "failed")
+    assert result["error"] is None or str(status) in result["error"]
+
+
+def test_uploads_are_tried_again_three_times(uploads):
+    uploads.receiver.requests.clear()
+    uploads.receiver.answer = lambda request: (503, {}, b"")
+    assert uploads.predict(name="a.txt")["status"] == "failed"
+    assert len(uploads.receiver.requests) == 4
+
+
+def test_an_upload_whose_connection_breaks_is_tried_again(serve):
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        place.settimeout(20)
+        server = serve(MODEL, "--upload-url", f"http://127.0.0.1:{place.getsockname()[1]}/up")
+        server.begin("again", {"name": "a.txt"})
+        place.accept()[0].close()
+        connection, _ = place.accept()
+        with connection:
+            connection.settimeout(20)
+            received = b""
+            while not received.endswith(b"content"):
+                received += connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            assert server.wait_status("again", "succeeded")["output"][0].endswith("/up/a.txt")
+
+
+NAMELESS = """
+import io
+from cog import BasePredictor, File
+class Predictor(BasePredictor):
+    def predict(self, name: str = "") -> File:
+        file = io.BytesIO(b"content")
+        if name:
+            file.name = name
+        return file
+"""
+
+
+def test_open_files_have_their_names_or_a_usual_one(serve, receiver):
+    server = serve(NAMELESS, "--upload-url", receiver.url + "/up")
+    assert server.predict()["output"] == receiver.url + "/up/file"
+    assert server.predict(name="/some/folder/a.gif")["output"] == receiver.url + "/up/a.gif"
+    body = {"input": {}, "output_file_prefix": receiver.url + "/prefix"}
+    assert server.ask("POST", "/predictions", body).json["output"] == receiver.url + "/prefix/output"
+    assert [request.headers.get("content-type", "")[:24] for request in receiver.requests] == [
+        "application/octet-stream", "image/gif", "multipart/form-data; boun",
+    ][:2] + ["multipart/form-data; bou"]  # fmt: skip
+    assert serve(NAMELESS).predict()["output"] == "data:application/octet-stream;base64,Y29udGVudA=="
+
+
+def test_a_yielded_file_is_at_its_place_before_clients_hear_of_it(uploads, receiver):
+    uploads.receiver.requests.clear()
+    uploads.receiver.answer = lambda request: (200, {}, b"")
+    seen = []
+    receiver.answer = lambda request: (seen.append((request.json["output"], len(uploads.receiver.requests))), (200, {}, b""))[1]
+    body = {"input": {"name": "a.txt"}, "webhook": receiver.url, "webhook_events_filter": ["output"]}
+    assert uploads.ask("POST", "/predictions", body).status == 200
+    uploads.wait_webhooks()
+    assert seen
+    for output, uploaded in seen:
+        assert output == [uploads.receiver.url + "/up/a.txt"][: len(output)]
+        assert uploaded >= len(output)
+
+
+def test_servers_that_fall_silent_are_left(serve, receiver, tmp_path):
+    """The limit is 10 seconds; here it is a fraction of one."""
+    statement = (
+        "import dataclasses, cog_server.main as m; parse = m.parse_settings; "
+        "m.parse_settings = lambda *given: dataclasses.replace(parse(*given), download_timeout=0.2)"
+    )
+    server = serve(MODEL, environment={"COGC_SERVER_PYTHON": impatient_python(tmp_path, statement)})
+    go_on = threading.Event()
+    receiver.answer = lambda request: (go_on.wait(20), (200, {}, b""))[1]
+    failed = server.predict(files=[receiver.url + "/silent"])
+    go_on.set()
+    assert (failed["status"], failed["error"]) == (
+        "failed", "the input 'files' cannot be fetched: the server did not answer in time",
+    )  # fmt: skip
+
+
+def test_certificates_of_the_operator_are_trusted(serve, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=here"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with contextlib.closing(Receiver(context)) as receiver:
+        receiver.answer = lambda request: (200, {}, b"over TLS")
+        url = receiver.url + "/a.txt"
+        others = {"SSL_CERT_FILE": "", "REQUESTS_CA_BUNDLE": ""}
+        for variable in others:
+            trusting = serve(MODEL, environment={**others, variable: str(certificate)})
+            result = trusting.predict(files=[url])
+            assert result["logs"].endswith(" over TLS\n"), result
+            trusting.ask("POST", "/predictions", {"input": {}, "webhook": url, "webhook_events_filter": ["completed"]})
+            trusting.wait_webhooks()
+            assert receiver.requests.pop().method == "POST"
+        assert "ertificate" in serve(MODEL, environment=others).predict(files=[url])["error"]
 
 
 REFUSED = [

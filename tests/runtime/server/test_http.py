@@ -46,6 +46,29 @@ def test_discovery_documents_and_pages(shared, model_python):
     assert health["version"]["python"] == version.split()[1]
 
 
+def test_the_list_of_urls(shared, serve):
+    found = {
+        "cog_version": shared.ask("GET", "/health-check").json["version"]["cog"],
+        "docs_url": "/docs",
+        "openapi_url": "/openapi.json",
+        "shutdown_url": "/shutdown",
+        "healthcheck_url": "/health-check",
+        "predictions_url": "/predictions",
+        "predictions_idempotent_url": "/predictions/{prediction_id}",
+        "predictions_cancel_url": "/predictions/{prediction_id}/cancel",
+    }
+    assert shared.ask("GET", "/").json == found
+    config = 'predict: "predict.py:Predictor"\ntrain: "predict.py:train"\n'
+    trainable = serve(MODEL + "def train(n: int) -> str:\n    return str(n)\n", config=config)
+    assert trainable.ask("GET", "/").json == {
+        **found,
+        "trainings_url": "/trainings",
+        "trainings_idempotent_url": "/trainings/{training_id}",
+        "trainings_cancel_url": "/trainings/{training_id}/cancel",
+    }
+    assert shared.ask("POST", "/trainings", {"input": {"n": 1}}).status == 404
+
+
 def test_wrong_paths_and_methods(shared):
     for path in ("/nope", "/predictions/", "/predictions/a/b", "/predictions/a/cancel/x", "/trainings", "/predict"):
         answer = shared.ask("POST", path, {"input": {}})

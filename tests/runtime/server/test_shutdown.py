@@ -100,3 +100,19 @@ def test_explicit_shutdown_ignores_sigterm(serve):
     assert server.predict()["output"] == "done"
     server.ask("POST", "/shutdown")
     assert server.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("arguments", [(), ("--await-explicit-shutdown=1",)])
+def test_sigint_ends_it_too(serve, arguments):
+    server = serve(MODEL, *arguments)
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(10) == 0
+
+
+def test_a_failed_setup_is_no_failure_of_a_server_that_waits_for_its_end(serve):
+    broken = MODEL.replace("    def predict", "    def setup(self): raise ValueError('no')\n    def predict")
+    server = serve(broken, "--await-explicit-shutdown=false", states=("SETUP_FAILED",))  # any text counts as yes
+    server.process.send_signal(signal.SIGTERM)
+    assert server.health()["status"] == "SETUP_FAILED"
+    server.ask("POST", "/shutdown")
+    assert server.process.wait(10) == 0

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.runtime.server.harness import RUNTIME, SERVER_PYTHON
+from tests.runtime.server.harness import RUNTIME, SERVER_PYTHON, impatient_python
 
 STREAMING = """
 import time
@@ -79,30 +79,76 @@ def test_events_come_in_order_and_end_with_the_final_object(serve):
     assert sum(name == "output" for name, _ in many) == 5000
 
 
-def test_put_replays_the_running_prediction_and_leaving_the_owner_cancels(serve):
+def outputs(server, identity: str) -> int:
+    """How many items the prediction has yielded."""
+    return len(server.ask("GET", f"/predictions/{identity}").json["output"] or [])
+
+
+def test_put_replays_the_running_prediction_and_leaving_the_owner_cancels(serve, wait_until):
     server = serve(STREAMING)
     body = json.dumps({"input": {"n": 100, "pause": 0.05}}).encode()
     head = b"PUT /predictions/s1 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as owner:
         owner.sendall(head % len(body) + body)
-        server.wait_status("s1", "processing")
-        time.sleep(0.3)
-        with socket.create_connection(("127.0.0.1", server.port)) as second:
+        wait_until(lambda: outputs(server, "s1") > 3, 10)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as second:
             second.sendall(head % 0)
-            time.sleep(0.3)
-            seen = second.recv(65536)
+            seen = b""
+            while b'"index":3}' not in seen:
+                seen += second.recv(65536)
         assert b'{"chunk":"t0","index":0}' in seen
         assert server.ask("GET", "/predictions/s1").json["status"] == "processing"
     assert server.wait_status("s1", "canceled")
 
 
-def test_a_late_reader_is_told_what_it_missed(serve):
-    server = serve(STREAMING, environment={"COG_STREAM_HISTORY_CAPACITY": "2"})
-    server.begin("late", {"n": 20, "pause": 0.05})
-    time.sleep(0.5)
+@pytest.mark.parametrize("capacity", ["2", "0"])
+def test_a_late_reader_is_told_what_it_missed(serve, wait_until, capacity):
+    server = serve(STREAMING, environment={"COG_STREAM_HISTORY_CAPACITY": capacity})
+    server.begin("late", {"n": 400, "pause": 0.05})
+    wait_until(lambda: outputs(server, "late") > 2, 10)
     found = events(server.ask("PUT", "/predictions/late", {}, EVENTS).body)
     assert [name for name, _ in found] == ["error"]
     assert found[0][1]["skipped"] > 0
+    assert server.ask("POST", "/predictions/late/cancel").status == 200
+    server.wait_status("late", "canceled")
+    # Who was there from the start has missed nothing.
+    found = events(server.ask("POST", "/predictions", {"input": {"n": 2}}, EVENTS).body)
+    assert [name for name, _ in found if name in ("start", "output", "completed")] == ["start", "output", "output", "completed"]
+
+
+def test_what_readers_may_cost_is_bounded(serve, tmp_path, wait_until):
+    """The limits are 32 readers, 32 MB for each of them, and a comment every 15 seconds; here they are small."""
+    statement = "import cog_server.sse as s; s.MAX_READERS, s.MAX_BACKLOG_BYTES, s.KEEP_ALIVE_SECONDS = 1, 1000, 0.1"
+    server = serve(STREAMING, environment={"COGC_SERVER_PYTHON": impatient_python(tmp_path, statement)})
+    head = b"PUT /predictions/quiet HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n"
+    body = json.dumps({"input": {"n": 1, "pause": 60}}).encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as reader:
+        reader.sendall(head % len(body) + body)
+        seen = b""
+        while seen.count(b": keep-alive\n\n") < 2:
+            seen += reader.recv(65536)
+        refused = server.ask("PUT", "/predictions/quiet", {}, EVENTS)
+        assert (refused.status, refused.json) == (429, {"error": "Too many readers of this prediction."})
+    server.wait_status("quiet", "canceled")
+    # More comes at once than may wait for a reader.
+    found = events(server.ask("POST", "/predictions", {"input": {"n": 20_000}}, EVENTS).body)
+    assert found[-1][0] == "error"
+    assert found[-1][1]["skipped"] > 0
+    assert server.predict(n=1)["output"] == ["t0"]
+
+
+def test_events_of_the_log_name_their_source(serve):
+    server = serve(STREAMING.replace('print("begin")', 'print("begin"); print("warning", file=__import__("sys").stderr)'))
+    found = events(server.ask("POST", "/predictions", {"input": {"n": 1}}, {"Accept": "application/json, Text/Event-Stream"}).body)
+    logs = {source: "".join(d["data"] for name, d in found if name == "log" and d["source"] == source) for source in ("stdout", "stderr")}
+    assert logs == {"stdout": "begin\n", "stderr": "warning\n"}
+
+
+def test_trainings_are_never_streamed(serve):
+    config = 'predict: "predict.py:Predictor"\ntrain: "predict.py:train"\n'
+    server = serve(STREAMING + "def train(n: int) -> str:\n    return str(n)\n", config=config)
+    answer = server.ask("POST", "/trainings", {"input": {"n": 1}}, EVENTS)
+    assert (answer.status, answer.json) == (406, {"error": "Training endpoints do not support streaming responses."})
 
 
 def test_models_that_do_not_stream_answer_406_before_anything_runs(serve):

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from tests.runtime.server.harness import impatient_python
+
 
 def is_gone(pid: int) -> bool:
     try:
@@ -177,6 +179,51 @@ class Predictor(BasePredictor):
     assert "user-defined healthcheck returned False" in document["user_healthcheck_error"]
     assert server.predict(well=True)["output"] == "ok"
     assert server.health()["status"] == "READY"
+
+
+CHECKED = """
+import time
+from cog import BasePredictor
+class Predictor(BasePredictor):
+    state = "fine"
+    def setup(self): print("  set up")
+    def healthcheck(self) -> bool:
+        if self.state == "raises":
+            raise RuntimeError("no GPU")
+        while self.state == "hangs":
+            time.sleep(0.05)
+        return True
+    def predict(self, state: str) -> str:
+        self.state = state
+        return "ok"
+"""
+
+
+def test_what_a_health_check_can_come_to(serve, tmp_path):
+    """The limit is 5 seconds; here it is less."""
+    statement = "import cog_server.runner as r; r.HEALTHCHECK_SECONDS = 0.5"
+    server = serve(CHECKED, environment={"COGC_SERVER_PYTHON": impatient_python(tmp_path, statement)})
+    document = server.health()
+    assert set(document) == {"status", "setup", "version"}
+    assert set(document["setup"]) == {"started_at", "completed_at", "status", "logs"}
+    assert (document["setup"]["status"], document["setup"]["logs"]) == ("succeeded", "  set up\n")
+    for state, complaint in (
+        ("raises", "Healthcheck failed: no GPU"),
+        ("hangs", "Healthcheck failed: user-defined healthcheck timed out after 0.5 seconds"),
+    ):
+        assert server.predict(state=state)["output"] == "ok"
+        document = server.health()
+        assert (document["status"], document["user_healthcheck_error"]) == ("UNHEALTHY", complaint)
+    assert server.predict(state="fine")["output"] == "ok"
+    server.wait_health("READY")
+
+
+def test_setup_that_has_not_ended_has_no_end_and_no_limit_unless_one_is_set(serve):
+    server = serve(SETUP % "time.sleep(60)", environment={"COG_SETUP_TIMEOUT": "soon"}, states=("STARTING",))
+    setup = server.wait_health("STARTING")["setup"]
+    assert set(setup) == {"started_at", "status", "logs"}
+    assert setup["status"] == "starting"
+    assert "COG_SETUP_TIMEOUT='soon' is not a number" in server.output
 
 
 def test_no_process_is_left_when_the_server_is_killed(serve, wait_until):
