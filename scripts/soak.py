@@ -325,11 +325,13 @@ class Box:
 
     def gauges(self) -> tuple[int, int]:
         """(running, waiting) as the server counts them."""
-        page = self.ask("GET", "/metrics")[1].decode()
-        running, waiting = (re.search(rf"^cog_{name} (\S+)", page, re.M) for name in ("running", "waiting"))
-        assert running
-        assert waiting
-        return int(float(running[1])), int(float(waiting[1]))
+        return self.gauge("running"), self.gauge("waiting")
+
+    def gauge(self, name: str) -> int:
+        """One value of the page of metrics."""
+        found = re.search(rf"^cog_{name} (\S+)", self.ask("GET", "/metrics")[1].decode(), re.M)
+        assert found
+        return int(float(found[1]))
 
     def processes(self) -> list[int]:
         found = []
@@ -340,10 +342,21 @@ class Box:
                         found.append(int(entry.name))
         return found
 
-    def files(self) -> list[str]:
-        """Temporary files of ours; those of a model that has crashed are its own."""
+    def files(self, has_ended: bool = False) -> list[str]:
+        """Temporary files of ours that are left; those of a model that has crashed are its own.
+
+        Large final states wait in files for receivers that are away, as long as the server runs.
+        """
         found = [path.relative_to(self.temporary) for path in self.temporary.rglob("*") if path.is_file()]
-        return [str(path) for path in found if not path.parts[0].startswith("model-")]
+        return [
+            str(path)
+            for path in found
+            if not path.parts[0].startswith("model-") and (has_ended or path.parent.name != "webhooks")
+        ]
+
+    def waiting(self) -> int:
+        """How many final states wait in files."""
+        return sum(1 for path in self.temporary.rglob("webhooks/*"))
 
     def megabytes(self) -> float:
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4096 / 1e6
@@ -364,6 +377,8 @@ class Box:
             self.complain(f"processes: {[command(pid) for pid in self.processes()]}")
         if not self.wait(lambda: not self.files(), 10, "temporary files are left"):
             self.complain(f"files: {self.files()[:10]}")
+        if self.waiting() > self.gauge("webhooks_open"):
+            self.complain(f"{self.waiting()} webhooks wait in files, and {self.gauge('webhooks_open')} at all")
         together = [threading.Thread(target=self.prove_slot) for _ in range(self.slots)]
         for thread in together:
             thread.start()
@@ -416,8 +431,8 @@ class Box:
             time.sleep(0.05)
         if self.processes():
             self.complain(f"processes after the end: {[command(pid) for pid in self.processes()]}")
-        if self.files():
-            self.complain(f"files after the end: {self.files()[:10]}")
+        if self.files(has_ended=True):
+            self.complain(f"files after the end: {self.files(has_ended=True)[:10]}")
 
 
 def command(pid: int) -> str:
@@ -713,8 +728,7 @@ def main(arguments: list[str]) -> int:
                     f"phase {number + 1} of {count}: {sum(len(box.problems) for box in all_boxes)} problems", flush=True
                 )
             for box in all_boxes:
-                page = box.ask("GET", "/metrics")[1].decode()
-                box.restarts = re.search(r"^cog_worker_restarts_total (\d+)", page, re.M)[1]  # type: ignore[index]
+                box.restarts = box.gauge("worker_restarts_total")
                 judge_growth(box)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

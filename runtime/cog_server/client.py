@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
-__all__ = ["AddressRefused", "Client", "Reach", "reason_of"]
+__all__ = ["AddressRefused", "Client", "Reach", "reason_of", "release_frames"]
 
 _METADATA = {
     ipaddress.ip_address(text)
@@ -44,6 +44,17 @@ def reason_of(error: BaseException) -> str:
     if isinstance(inner, AddressRefused):
         return str(inner)
     return str(error) or ("it took too long" if isinstance(error, asyncio.TimeoutError) else type(error).__name__)
+
+
+def release_frames(error: Optional[BaseException]) -> None:
+    """Let go of the frames of a failed request, which hold its body.
+
+    The library keeps the error of each address that it tried in a list, the list is in a frame, and the error has the
+    frame: all that would stay until the garbage collector comes by. The error keeps its text.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 class Reach(Enum):

@@ -100,3 +100,12 @@ class Request:
     def respond(self, body: bytes) -> None:
         """Answer 200 with a JSON body, now."""
         self.send(self, Response(200, body))
+
+    def leave(self) -> None:
+        """The client has gone, before it had its response or after it."""
+        on_disconnect, self.on_disconnect = self.on_disconnect, None
+        on_end, self.on_end = self.on_end, None
+        if on_disconnect is not None:
+            on_disconnect()
+        if on_end is not None:
+            on_end()

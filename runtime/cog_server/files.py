@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, ur
 
 import msgspec
 
-from .client import Client, Reach, reason_of
+from .client import Client, Reach, reason_of, release_frames
 from .messages import File
 from .predictions import FileInput, Prediction
 from .scratch import Scratch, delete_file
@@ -186,6 +186,7 @@ class Files:
         finally:
             for task in tasks:
                 task.cancel()
+            tasks.clear()
 
     async def fetch_input(self, prediction: Prediction, index: int) -> Tuple[str, str]:
         """(path, name) of one file of the input, downloaded now. Errors: FileError."""
@@ -244,6 +245,7 @@ class Files:
         except asyncio.TimeoutError:
             raise FileError("the server did not answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            release_frames(error)
             raise FileError(reason_of(error)) from None
         raise FileError("more than %d redirects" % MAX_REDIRECTS)
 
@@ -352,6 +354,7 @@ class Files:
                         break
             except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as error:
                 reason = reason_of(error)
+                release_frames(error)
         raise FileError("the output file cannot be uploaded to %s: %s" % (_without_query(url), reason))
 
 

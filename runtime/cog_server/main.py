@@ -106,7 +106,7 @@ def _run(settings: Settings, listening: socket.socket, environment: Mapping[str,
         settings,
         scratch,
         Files(settings, client, version, scratch),
-        Webhooks(settings, client, metrics, version),
+        Webhooks(settings, client, metrics, version, scratch),
         metrics,
         StreamCopier(),
     )

@@ -250,8 +250,9 @@ class Prediction:
             self.metrics["predict_time"] = self.seconds
         self.cancel_hooks.clear()
         body = self.body()
-        if self._on_finished is not None:
-            self._on_finished(body)
+        on_finished, self._on_finished = self._on_finished, None
+        if on_finished is not None:
+            on_finished(body)
         for observer in self.observers:
             observer.completed(self)
         if self._finished is not None and not self._finished.done():

@@ -329,16 +329,21 @@ class Runner:
             self._conclude(prediction, "canceled")
         elif identity in self._dispatched:
             if self._worker is not None:
-                self._worker.control({"type": "cancel", "number": prediction.number})
-                loop = asyncio.get_running_loop()
-                loop.call_later(self._settings.cancel_grace, self._cancel_timed_out, prediction, self._worker)
+                self._stop_in_worker(prediction, self._worker)
         elif identity in self._fetches:
             self._fetches[identity].cancel()
         return True
 
-    def _cancel_timed_out(self, prediction: Prediction, worker: Worker) -> None:
-        if worker is self._worker and self._dispatched.get(prediction.id) is prediction:
-            logger.error("prediction %s ignores its cancellation: the worker is replaced", prediction.id)
+    def _stop_in_worker(self, prediction: Prediction, worker: Worker) -> None:
+        worker.control({"type": "cancel", "number": prediction.number})
+        # The timer holds no prediction: as a rule it has ended long before.
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._settings.cancel_grace, self._cancel_timed_out, prediction.id, prediction.number, worker)
+
+    def _cancel_timed_out(self, identity: str, number: int, worker: Worker) -> None:
+        running = self._dispatched.get(identity)
+        if worker is self._worker and running is not None and running.number == number:
+            logger.error("prediction %s ignores its cancellation: the worker is replaced", identity)
             worker.kill()
 
     def _begin(self, prediction: Prediction) -> None:
@@ -648,9 +653,7 @@ class Runner:
     def _stop_after_failure(self, prediction: Prediction) -> None:
         """No output can be delivered any more: the model need not go on."""
         if self._worker is not None and prediction.id in self._dispatched:
-            self._worker.control({"type": "cancel", "number": prediction.number})
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._settings.cancel_grace, self._cancel_timed_out, prediction, self._worker)
+            self._stop_in_worker(prediction, self._worker)
 
     async def _drop(self, prediction: Prediction, outbox: _Outbox, failure: str) -> None:
         while not prediction.is_terminal:

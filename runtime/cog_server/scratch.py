@@ -3,6 +3,7 @@
 <tmp>/cog-…/worker-<mark>/   what a worker writes for the server; gone when the worker is
 <tmp>/cog-…/input-…/         the files of one prediction's input
 <tmp>/cog-…/held/            output files on their way, out of the model's reach
+<tmp>/cog-…/webhooks/        large final states that wait for their receivers
 """
 
 from __future__ import annotations
@@ -32,6 +33,17 @@ class Scratch:
     def new_folder(self, prefix: str) -> str:
         """A new, empty folder. Errors: OSError."""
         return tempfile.mkdtemp(prefix=prefix, dir=_made(self.path("")))
+
+    def new_file(self, folder: str, content: bytes) -> str:
+        """The path of a new file in a folder. Errors: OSError."""
+        handle, path = tempfile.mkstemp(dir=_made(self.path(folder)))
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+        except OSError:
+            delete_file(path)
+            raise
+        return path
 
     def hold(self, files: List[File]) -> bool:
         """Move temporary files where the model does not find them; whether all files are out of its reach."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from msgspec import Raw
 
-from .client import Client, Reach, reason_of
+from .client import Client, Reach, reason_of, release_frames
 from .metrics import Metrics
 from .predictions import Observer, Prediction
+from .scratch import Scratch, delete_file
 from .settings import Settings
 
 __all__ = ["Webhooks"]
@@ -33,7 +33,8 @@ LARGE_BYTES = 64 * 1024
 class Webhooks:
     """All deliveries of a server."""
 
-    def __init__(self, settings: Settings, client: Client, metrics: Metrics, version: str) -> None:
+    def __init__(self, settings: Settings, client: Client, metrics: Metrics, version: str, scratch: Scratch) -> None:
+        self.scratch = scratch
         self._client = client
         self._metrics = metrics
         self.interval = settings.webhook_interval
@@ -58,7 +59,7 @@ class Webhooks:
         return task
 
     def _delivered(self, task: "asyncio.Task[bool]") -> None:
-        del self._deliveries[task]
+        self._deliveries.pop(task).stop()
         self._metrics.open_webhooks = len(self._deliveries)
 
     async def close(self, timeout_seconds: float) -> None:
@@ -97,6 +98,7 @@ class Webhooks:
                     logger.warning("%s answered %d", name, status)
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError) as error:
             logger.warning("%s cannot be reached: %s", name, reason_of(error))
+            release_frames(error)
             self._metrics.webhook("error")
             return None
         self._metrics.webhook("sent" if status < 300 else "refused")
@@ -104,22 +106,42 @@ class Webhooks:
 
 
 class _Kept:
-    """A body that may have to wait for minutes, with many others, until its receiver is back."""
+    """A body that may have to wait for minutes, with many others, until its receiver is back: a large one in a file."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, scratch: Scratch) -> None:
         self._body = body
-        self._is_compressed = False
+        self._scratch = scratch
+        self._path: Optional[str] = None
 
-    def body(self) -> bytes:
-        """The body as it was."""
-        return zlib.decompress(self._body) if self._is_compressed else self._body
+    async def body(self) -> bytes:
+        """The body as it was. Errors: OSError."""
+        return self._body if self._path is None else await _beside(_read, self._path)
 
-    async def shrink(self) -> None:
-        """Compress it if it is large, beside the event loop."""
-        if len(self._body) >= LARGE_BYTES and not self._is_compressed:
-            loop = asyncio.get_running_loop()
-            self._body = await loop.run_in_executor(None, zlib.compress, self._body, 1)
-            self._is_compressed = True
+    async def put_away(self) -> None:
+        """Keep a large body in a file from now on, where one can be made."""
+        if len(self._body) < LARGE_BYTES or self._path is not None:
+            return
+        try:
+            self._path = await _beside(self._scratch.new_file, "webhooks", self._body)
+        except OSError as error:
+            logger.warning("a webhook waits in memory: %s", error)
+        else:
+            self._body = b""
+
+    def discard(self) -> None:
+        """It is needed no more."""
+        if self._path is not None:
+            delete_file(self._path)
+
+
+async def _beside(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function that waits for the disk, beside the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 class _Delivery(Observer):
@@ -151,6 +173,12 @@ class _Delivery(Observer):
         self._is_final = True
         self._wake.set()
 
+    def stop(self) -> None:
+        """Observe no more."""
+        observers = self._prediction.observers
+        if self in observers:
+            observers.remove(self)
+
     def hurry(self) -> None:
         """The server ends: only the final state counts, and it is tried again soon."""
         self._is_hurried = True
@@ -176,12 +204,8 @@ class _Delivery(Observer):
         """Deliver until the prediction is over and told. False if the last try has failed."""
         await self._webhooks.prepare()
         while not (self._is_final and (self._is_hurried or (self._start is None and self._snapshot is None))):
-            if self._start is not None:
-                body, self._start = self._start, None
-                await self._send(body)
-            elif self._snapshot is not None:
-                body, self._snapshot = self._snapshot, None
-                await self._send(body)
+            if self._start is not None or self._snapshot is not None:
+                await self._send(self._take())
             elif self._is_dirty and self._wait() <= 0:
                 await self._send_latest()
             else:
@@ -193,6 +217,15 @@ class _Delivery(Observer):
                 await self._sleep(self._wait())
             await self._send_latest()
         return True
+
+    def _take(self) -> bytes:
+        # Not in `run`, where a name would hold the body until the receiver has the last one.
+        if self._start is not None:
+            body, self._start = self._start, None
+        else:
+            assert self._snapshot is not None
+            body, self._snapshot = self._snapshot, None
+        return body
 
     async def _send_latest(self) -> None:
         self._is_dirty = False
@@ -217,17 +250,26 @@ class _Delivery(Observer):
             pass
 
     async def _complete(self) -> bool:
-        body = _Kept(self._prediction.body(has_unset=False))
+        body = _Kept(self._prediction.body(has_unset=False), self._webhooks.scratch)
+        try:
+            return await self._insist(body)
+        except OSError as error:
+            logger.error("the webhook of prediction %s is lost: %s", self._prediction.id, error)
+            return False
+        finally:
+            body.discard()
+
+    async def _insist(self, body: _Kept) -> bool:
         delay = FIRST_DELAY
         for attempt in range(RETRIES + 1):
-            status = await self._webhooks.post(self._prediction, body.body())
+            status = await self._webhooks.post(self._prediction, await body.body())
             if status is not None and status not in RETRY_STATUSES:
                 return True
             if attempt < RETRIES:
                 await self._sleep(HURRIED_DELAY if self._is_hurried else delay)
                 if not self._is_hurried:
                     self._prediction.forget()
-                    await body.shrink()
+                    await body.put_away()
                 delay = min(delay * 2, LONGEST_DELAY)
         logger.error("the webhook of prediction %s was given up: %d tries", self._prediction.id, RETRIES + 1)
         return False

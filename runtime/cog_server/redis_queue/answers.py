@@ -16,6 +16,7 @@ from typing import Any, List, Optional
 from ..client import Client, Reach
 from ..metrics import Metrics
 from ..predictions import Observer, Prediction
+from ..scratch import Scratch
 from ..settings import Settings
 from ..webhooks import FIRST_DELAY, LONGEST_DELAY, RETRIES, RETRY_STATUSES, Webhooks
 from .connection import Connection, Refused, Unreachable
@@ -40,10 +41,11 @@ class Answers(Webhooks):
         client: Client,
         metrics: Metrics,
         version: str,
+        scratch: Scratch,
         connection: Connection,
         queue: QueueSettings,
     ) -> None:
-        super().__init__(settings, client, metrics, version)
+        super().__init__(settings, client, metrics, version, scratch)
         self._redis = connection
         self._queue = queue
 

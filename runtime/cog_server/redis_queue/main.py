@@ -58,7 +58,7 @@ def _run(settings: Settings, queue: QueueSettings, environment: Mapping[str, str
 
     async def run() -> int:
         connection = Connection(queue.url)
-        answers = Answers(settings, client, metrics, version, connection, queue)
+        answers = Answers(settings, client, metrics, version, scratch, connection, queue)
         files = NamedFiles(settings, client, version, scratch)
         services = Services(settings, scratch, files, answers, metrics, streams)
         assert settings.target is not None
