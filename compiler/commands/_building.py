@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic, has_errors, report
 from ..disk import describe
+from ..engines.outputs import STANDARD_OUTPUT
 from ._buildkit import buildkit_request
+from ._outputs import Destinations, destinations
 from ._project import (
     Project,
     add_build_arguments,
@@ -56,6 +58,7 @@ class Built:
     layers: tuple[Layer, ...]
     found: tuple[Diagnostic, ...]
     docker: DockerCli
+    destinations: Destinations
 
 
 def add_image_arguments(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
@@ -113,9 +116,7 @@ def add_image_arguments(parser: argparse.ArgumentParser, *, positional: bool = T
     add_build_arguments(parser)
 
 
-def build_project(
-    arguments: argparse.Namespace, name: str | None, *, pushes: bool = False, needs_name: bool = False
-) -> Built:
+def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name: bool = False) -> Built:
     """Compile and build; `name` is that of the image where the command line has one. Raises Refused.
 
     With `needs_name` a name made from the folder's will not do: it would be pushed somewhere by accident.
@@ -127,6 +128,9 @@ def build_project(
     from ..engines.docker.model_image import ModelSource, build_image
 
     arguments.image_name = name or arguments.image_name
+    goes_to, problems = destinations(arguments)
+    if problems:
+        raise Refused(fail(problems, None, arguments.format))
     project, origin, compilation, found = _compiled(arguments)
     config = compilation.config
     if needs_name and not arguments.image_name and config is not None and config.image is None:
@@ -150,10 +154,10 @@ def build_project(
     if arguments.format == "text":
         show(found, project)
     image = compilation.resolved.summary.image
-    request = _request(arguments, project, compilation, secrets, text, pushes=pushes)
+    request = _request(arguments, project, compilation, secrets, text, goes_to)
     direct, problems = (None, ())
     if arguments.engine == "buildkit":
-        direct, problems = buildkit_request(arguments, image, request.build.labels, secrets, pushes=pushes)
+        direct, problems = buildkit_request(arguments, image, request.build.labels, secrets, goes_to)
     if has_errors(problems):
         raise Refused(fail((*found, *problems), project, arguments.format))
     if mode != "quiet":
@@ -168,14 +172,16 @@ def build_project(
             built = build_image(docker, source, request, mode)
         has_docker = direct is None or shutil.which(docker.program) is not None
         layers: tuple[Layer, ...] = ()
-        if has_docker:
+        if has_docker and goes_to.is_in_engine:
             layers = image_layers(docker, built.name, compilation.resolved, built.lines, built.progress)
     except EngineFailure as failure:
         before = found if arguments.format == "json" else ()
         raise Refused(fail([*before, *failure.diagnostics], project, arguments.format)) from failure
     if arguments.format == "text":
         show(built.found, project)
-    return Built(project=project, image=built, layers=layers, found=(*found, *built.found), docker=docker)
+    return Built(
+        project=project, image=built, layers=layers, found=(*found, *built.found), docker=docker, destinations=goes_to
+    )
 
 
 def _compiled(arguments: argparse.Namespace) -> tuple[Project, Source, Compilation, tuple[Diagnostic, ...]]:
@@ -242,8 +248,7 @@ def _request(
     compilation: Compilation,
     secrets: tuple[Secret, ...],
     dockerfile: str | None,
-    *,
-    pushes: bool,
+    goes_to: Destinations,
 ) -> ImageRequest:
     from ..engines.docker.build import BuildRequest
     from ..engines.docker.model_image import ImageRequest
@@ -266,11 +271,11 @@ def _request(
         uses_cache=not arguments.no_cache,
         sbom=arguments.sbom,
         provenance=arguments.provenance,
-        loads=arguments.load or not pushes,
-        pushes=pushes,
+        loads=goes_to.loads,
+        pushes=goes_to.pushes,
         timestamp=arguments.timestamp if arguments.timestamp >= 0 else None,
     )
-    return ImageRequest(name=resolved.summary.image, build=build, dockerfile=dockerfile)
+    return ImageRequest(name=resolved.summary.image, build=build, outputs=goes_to.outputs, dockerfile=dockerfile)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -311,6 +316,9 @@ def tell(built: Built) -> None:
             f"Weights image {'built as' if image.weights.is_built else 'unchanged:'} {image.weights.name}",
             file=sys.stderr,
         )
+    for output in built.destinations.outputs:
+        if output.place not in (None, STANDARD_OUTPUT):
+            print(f"Written to {output.place}", file=sys.stderr)
     rows = [(size_text(layer.size_bytes), layer.title, _time_of(layer)) for layer in built.layers]
     width = min(max((len(title) for _, title, _ in rows), default=0), 60)
     for size, title, time in rows:
@@ -361,6 +369,7 @@ def document_of(built: Built) -> dict[str, Any]:
         "image": image.name,
         "digest": image.digest,
         "weights_image": {"name": weights.name, "built": weights.is_built} if weights is not None else None,
+        "outputs": [{"type": output.kind, "dest": output.place} for output in built.destinations.outputs],
         "seconds": round(image.seconds, 3),
         "engine_seconds": round(image.engine_seconds, 3),
         "steps": done,

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ..diagnostics import Diagnostic, has_errors, report
+from ._outputs import Destinations
 from ._secrets import Secret
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def buildkit_request(
     image: str,
     labels: Sequence[tuple[str, str]],
     secrets: Sequence[Secret],
-    *,
-    pushes: bool,
+    goes_to: Destinations,
 ) -> tuple[BuildkitRequest | None, tuple[Diagnostic, ...]]:
     """The request, or None with what cannot be asked for. Errors: COG503, COG628."""
     if find_spec("h2") is None:
@@ -34,12 +34,12 @@ def buildkit_request(
         return None, (report("COG628", "--engine buildkit needs the library h2, which is not installed", hint=hint),)
     from ..engines.buildkit.model_image import BuildkitRequest
 
-    found = list(_unsupported(arguments, pushes=pushes))
+    found = list(_unsupported(arguments))
     cache_from = _caches("--cache-from", arguments.cache_from, _CACHES_FROM, found)
     cache_to = _caches("--cache-to", arguments.cache_to, _CACHES_TO, found)
     if has_errors(found):
         return None, tuple(found)
-    provenance = {None: None, "false": None, "true": "min"}.get(arguments.provenance, arguments.provenance)
+    provenance = {None: None, "false": None, "true": "mode=min"}.get(arguments.provenance, arguments.provenance)
     request = BuildkitRequest(
         name=image,
         labels=tuple(labels),
@@ -49,20 +49,20 @@ def buildkit_request(
         cache_from=cache_from,
         cache_to=cache_to,
         uses_cache=not arguments.no_cache,
-        provenance=provenance.removeprefix("mode=") if provenance else None,
-        loads=arguments.load or not pushes,
-        pushes=pushes,
+        provenance=provenance,
+        outputs=goes_to.outputs,
+        loads=goes_to.loads,
+        pushes=goes_to.pushes,
         timestamp=arguments.timestamp if arguments.timestamp >= 0 else None,
     )
     return request, tuple(found)
 
 
-def _unsupported(arguments: argparse.Namespace, *, pushes: bool) -> list[Diagnostic]:
+def _unsupported(arguments: argparse.Namespace) -> list[Diagnostic]:
     reasons = {
         "--dockerfile": (arguments.dockerfile is not None, "builds no Dockerfile"),
         "--build-arg": (bool(arguments.build_arg), "has no Dockerfile whose arguments could be set"),
         "--sbom": (arguments.sbom not in (None, "false"), "has no scanner for --sbom"),
-        "--load with --push": (arguments.load and pushes, "does one of both"),
     }
     return [
         report("COG503", f"{option}: the engine buildkit {reason}", hint="leave out --engine buildkit")

@@ -9,6 +9,7 @@ import argparse
 import json
 
 from ._building import Refused, add_image_arguments, build_project, document_of, tell
+from ._outputs import add_output_arguments
 from ._running import ending_signals
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
@@ -20,6 +21,7 @@ examples:
   cogc build --secret id=pip,src=pip.conf      for a command of build.run that mounts it
   cogc build --separate-weights -t my-model    weights in an image of their own, my-model-weights
   cogc build -t registry.example.com/team/model --push
+  cogc build -o type=oci,dest=image.tar        an archive; -o FOLDER writes the files of the image
   cogc build --format json --progress quiet    for programs
 """
 
@@ -28,20 +30,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `cogc build`."""
     parser.add_argument("-t", "--tag", metavar="NAME[:TAG]", help="name of the image (default: from cog.yaml)")
     add_image_arguments(parser)
-    parser.add_argument("--push", action="store_true", help="push the image to its registry")
+    add_output_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Build, and give the exit code."""
     try:
         with ending_signals():
-            built = build_project(arguments, arguments.tag, pushes=arguments.push)
+            built = build_project(arguments, arguments.tag)
     except Refused as refused:
         return refused.status
     if arguments.format == "json":
         print(json.dumps(document_of(built), indent=2, ensure_ascii=False))
     elif arguments.progress == "quiet":
-        print(built.image.name)
+        if not built.destinations.prints:
+            print(built.image.name)
     else:
         tell(built)
     return 0

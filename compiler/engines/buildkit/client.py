@@ -21,7 +21,7 @@ from ...backends.llb.definition import Definition
 from ...backends.llb.image import full_reference
 from ...backends.llb.ops import Platform
 from .errors import BuildkitError, CallFailed, ConnectionLost
-from .grpc import Call, Connection
+from .grpc import UNIMPLEMENTED, Call, Connection
 from .messages import SERVICES
 from .progress import progress_document
 from .session import Offers, Session
@@ -34,6 +34,7 @@ _SILENCE_SECONDS = 60.0
 _WATCH_SECONDS = 1.0
 _REFUSAL_SECONDS = 5.0
 _UNKNOWN = 2
+_SEVERAL = "exporter.multiple"
 _SOURCE_TYPE = "github.com/moby/buildkit/errdefs.Source+json"
 
 
@@ -41,12 +42,11 @@ _SOURCE_TYPE = "github.com/moby/buildkit/errdefs.Source+json"
 class Export:
     """What is done with the result.
 
-    `kind` is an exporter such as `moby`, `image`, `oci`, `docker` or `tar`; empty: nothing is done with it.
-    Caches are pairs of a type and its attributes.
+    `exporters` are pairs of a type, such as `moby`, `image`, `oci`, `docker`, `tar` or `local`, and its attributes;
+    without one nothing is done with it. Caches are pairs of a type and its attributes.
     """
 
-    kind: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    exporters: Sequence[tuple[str, Mapping[str, str]]] = ()
     cache_to: Sequence[tuple[str, Mapping[str, str]]] = ()
     cache_from: Sequence[tuple[str, Mapping[str, str]]] = ()
     frontend_attributes: Mapping[str, str] = field(default_factory=dict)
@@ -207,6 +207,8 @@ def build(
             thread.start()
         bridge = Bridge(connection, ref, export.cache_from)
         try:
+            if len(export.exporters) > 1:
+                _need(bridge, _SEVERAL)
             bridge.finish(frontend(bridge))
         except CallFailed as error:
             bridge.give_up(error.message)
@@ -225,6 +227,12 @@ def build(
             thread.join(10)
 
 
+def _need(bridge: Bridge, capability: str) -> None:
+    """Error: CallFailed where the daemon would pass over something without a word."""
+    if not bridge.capabilities().get(capability):
+        raise CallFailed(UNIMPLEMENTED, f"unknown API capability {capability}")
+
+
 def _own_failure(solve: Call, error: CallFailed) -> BuildkitError:
     """Why the build itself was refused, where it was: the frontend then only learns that there is no such build."""
     if "no such job" in error.message or "does not exist" in error.message:
@@ -234,17 +242,20 @@ def _own_failure(solve: Call, error: CallFailed) -> BuildkitError:
 
 
 def _solve_request(ref: str, session: str, export: Export) -> bytes:
-    message = {
+    message: dict[str, Any] = {
         "ref": ref,
         "session": session,
-        "exporter": export.kind,
-        "exporter_attrs": dict(export.attributes),
         "frontend_attrs": dict(export.frontend_attributes),
         "cache": {
             "exports": [{"type": kind, "attrs": dict(attributes)} for kind, attributes in export.cache_to],
             "imports": [{"type": kind, "attrs": dict(attributes)} for kind, attributes in export.cache_from],
         },
     }
+    exporters = [{"type": kind, "attrs": dict(attributes)} for kind, attributes in export.exporters]
+    if len(exporters) == 1:  # in the form that every daemon knows
+        message |= {"exporter": exporters[0]["type"], "exporter_attrs": exporters[0]["attrs"]}
+    elif exporters:
+        message["exporters"] = exporters
     return SERVICES.encode("SolveRequest", message)
 
 

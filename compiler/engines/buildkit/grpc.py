@@ -66,6 +66,7 @@ class Call:
         self.error: BuildkitError | None = None
         self._connection = connection
         self._number = number
+        self._sending = threading.Lock()
         self._messages: deque[bytes] = deque()
         self._partial = bytearray()
         self._queued = 0
@@ -84,7 +85,8 @@ class Call:
 
     def send(self, message: bytes, *, ends: bool = False) -> None:
         """Send a message, waiting for room. Errors: CallFailed, ConnectionLost."""
-        self._connection.send(self, _framed(message), ends=ends)
+        with self._sending:  # a message that waits for room halfway must not have another one in it
+            self._connection.send(self, _framed(message), ends=ends)
 
     def end(self) -> None:
         """No more messages from a client."""

@@ -22,7 +22,10 @@ message SolveRequest {
   map<string, string> frontend_attrs = 7;
   CacheOptions cache = 8;
   repeated string entitlements = 9;
+  repeated Exporter exporters = 13;
 }
+
+message Exporter { string type = 1; map<string, string> attrs = 2; }
 
 message CacheOptions { repeated CacheEntry exports = 4; repeated CacheEntry imports = 5; }
 

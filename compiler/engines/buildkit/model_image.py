@@ -13,15 +13,17 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ...backends.llb.image import full_reference, image_document, read_image
+from ...backends.llb.image import image_document, read_image
 from ...backends.llb.lower import CONTEXT, LlbOptions
 from ...backends.llb.ops import Platform
 from ...diagnostics import Diagnostic, Note, has_errors, report
+from ...disk import describe
 from ...driver import LlbBuild, Source, llb_build, weights_build
 from ...frontend.lower import SCHEMA_FILE
 from ...ir.credentials import without_credentials
@@ -33,11 +35,13 @@ from ..docker.build_progress import BuildProgress
 from ..docker.model_image import FREEZE_LABEL, MOST_LABEL_BYTES, SCHEMA_LABEL, BuiltImage, ModelSource, WeightsState
 from ..docker.project_lock import project_lock
 from ..docker.step_titles import StepTitles
+from ..outputs import Output, placed
 from .address import Address, find_address
 from .client import Bridge, Export, Result, build, workers
 from .context_files import ContextDirectory
 from .credentials import credentials_of
 from .errors import BuildkitError, CallFailed
+from .exports import Exports
 from .grpc import Connection
 from .problems import explain
 from .session import Offers
@@ -45,13 +49,16 @@ from .transport import connect
 
 __all__ = ["BuildkitRequest", "build_with_buildkit"]
 
+_STORE_LABEL = "org.mobyproject.buildkit.worker.containerd.namespace"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildkitRequest:
     """What image is wanted, and where it goes.
 
     `secrets` are (id, file, variable), one of the two set. `platform` None takes that of the daemon. Caches are pairs
-    of a type and its attributes. `builder` names a builder of buildx. `timestamp` is in seconds since 1970.
+    of a type and its attributes. `builder` names a builder of buildx. `timestamp` is in seconds since 1970. `outputs`
+    are besides the engine (`loads`) and the registry (`pushes`).
     """
 
     name: str
@@ -63,6 +70,7 @@ class BuildkitRequest:
     cache_to: tuple[tuple[str, Mapping[str, str]], ...] = ()
     uses_cache: bool = True
     provenance: str | None = None
+    outputs: tuple[Output, ...] = ()
     loads: bool = True
     pushes: bool = False
     timestamp: int | None = None
@@ -71,7 +79,7 @@ class BuildkitRequest:
 def build_with_buildkit(
     reporter: Reporter, model: ModelSource, source: Source, request: BuildkitRequest, mode: Mode
 ) -> BuiltImage:
-    """Build the image of the project. Errors: EngineFailure with COG316, COG62x, COG63x, COG64x."""
+    """Build the image of the project. Errors: EngineFailure with COG316, COG501, COG62x, COG63x, COG64x."""
     job = _Job(reporter, model, source, request)
     display = display_for(mode, job.progress, job.titles, f"Building {request.name}")
 
@@ -86,6 +94,11 @@ def build_with_buildkit(
             problems = [*job.offers.problems, *job.context.problems]
             config = model.compilation.config
             raise EngineFailure(*explain(error, job.titles.lines, job.progress, config, problems)) from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            path = error.filename or model.root
+            raise EngineFailure(report("COG501", f"{path} {describe(error).replace('accessed', 'written')}")) from error
 
 
 @dataclass(slots=True)
@@ -102,6 +115,7 @@ class _Job:
     context: ContextDirectory = field(init=False)
     address: Address = field(init=False)
     platform: Platform = field(init=False)
+    worker: dict[str, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -119,14 +133,22 @@ class _Job:
         assert self.model.compilation.resolved is not None
         return self.model.compilation.resolved
 
+    @property
+    def _daemon_platform(self) -> Platform:
+        """What the daemon builds for when nobody says."""
+        for platform in self.worker.get("platforms", ()):
+            return Platform(platform.get("os", "linux"), platform.get("architecture", "amd64"))
+        return Platform("linux", "amd64")
+
     def run(self) -> BuiltImage:
         started = time.monotonic()
         self.address = find_address(self.request.builder)
         connection = Connection(connect(self.address))
         try:
-            self.platform = Platform.parse(self.request.platform) if self.request.platform else _of_daemon(connection)
+            self.worker = next(iter(workers(connection)), {})
+            self.platform = Platform.parse(self.request.platform) if self.request.platform else self._daemon_platform
             weights = self._weights(connection)
-            answer = self._build(connection, self.request.name, self._image)
+            answer = self._build(connection, self.request.name, self._image, self.request.outputs)
         finally:
             connection.close()
         seconds = time.monotonic() - started
@@ -144,56 +166,68 @@ class _Job:
 
     # -- one build -----------------------------------------------------------------------------------
 
-    def _build(self, connection: Connection, name: str, frontend: Callable[[Bridge], Result]) -> dict[str, str]:
-        if not self._is_archive:
-            return build(connection, self.offers, self._export(name), frontend, self._tell)
-        with tempfile.TemporaryFile(prefix="cogc-image-") as archive:
-            self.offers.result = archive
-            answer = build(connection, self.offers, self._export(name), frontend, self._tell)
-            archive.seek(0)
-            self._load(archive)
+    def _build(
+        self, connection: Connection, name: str, frontend: Callable[[Bridge], Result], outputs: Sequence[Output] = ()
+    ) -> dict[str, str]:
+        request = self.request
+        exports = Exports(name, request.timestamp)
+        with ExitStack() as stack:
+            for output, path in stack.enter_context(placed(outputs)):
+                exports.add_output(output, path, stack)
+            archive = self._add_own(exports, stack)
+            self.offers.receivers = exports.receivers
+            export = Export(
+                exporters=exports.exporters,
+                cache_from=request.cache_from,
+                cache_to=request.cache_to,
+                frontend_attributes={"attest:provenance": request.provenance} if request.provenance else {},
+            )
+            try:
+                answer = build(connection, self.offers, export, frontend, self._tell)
+            except BuildkitError:
+                exports.raise_error()
+                raise
+            if archive is not None:
+                archive.seek(0)
+                self._load(archive)
+        if request.pushes and self._is_plain_docker:
+            self._docker("push", "--quiet", name)
         return answer
 
-    @property
-    def _is_archive(self) -> bool:
-        """Whether the image comes back as an archive that is then loaded into an engine.
+    def _add_own(self, exports: Exports, stack: ExitStack) -> BinaryIO | None:
+        """The exporters into the engine and to the registry; an archive that is still to be loaded.
 
         Only of an archive can the times of files be rewritten, and a daemon that is not Docker's has no images.
         """
-        is_rewritten = self.request.timestamp is not None and not self.request.pushes
-        return is_rewritten or not (self.address.is_docker or self.request.pushes)
-
-    def _export(self, name: str) -> Export:
         request = self.request
-        attributes = {"name": full_reference(name)}
-        if request.timestamp is not None:
-            attributes |= {"source-date-epoch": str(request.timestamp), "rewrite-timestamp": "true"}
-        if self._is_archive:
-            kind = "docker"
-        elif request.pushes:
-            kind = "image"
-            attributes["push"] = "true"
-        else:
-            kind = "moby"
-        provenance = {"attest:provenance": f"mode={request.provenance}"} if request.provenance else {}
-        return Export(
-            kind=kind,
-            attributes=attributes,
-            cache_from=request.cache_from,
-            cache_to=request.cache_to,
-            frontend_attributes=provenance,
-        )
+        if self.address.is_docker and request.timestamp is None:
+            if request.loads or request.pushes:
+                exports.add("moby", {"push": "true"} if request.pushes and not self._is_plain_docker else {})
+            return None
+        if request.pushes and not self._is_plain_docker:
+            exports.add("image", {"push": "true"})
+        if not request.loads and not (request.pushes and self._is_plain_docker):
+            return None
+        archive = stack.enter_context(tempfile.TemporaryFile(prefix="cogc-image-"))  # noqa: SIM115 - the stack closes it
+        exports.add_archive("docker", archive)
+        return archive
+
+    @property
+    def _is_plain_docker(self) -> bool:
+        """Whether it is a Docker engine without containerd's image store: the engine pushes, not its BuildKit."""
+        return self.address.is_docker and _STORE_LABEL not in self.worker.get("labels", {})
 
     def _load(self, archive: BinaryIO) -> None:
-        words = ("docker", "load", "--quiet")
-        self.reporter.program(words)
+        self._docker("load", "--quiet", stdin=archive)
+
+    def _docker(self, *words: str, stdin: BinaryIO | None = None) -> None:
+        self.reporter.program(("docker", *words))
         try:
-            done = subprocess.run(words, stdin=archive, capture_output=True, check=False)
+            done = subprocess.run(["docker", *words], stdin=stdin, capture_output=True, check=False)
         except FileNotFoundError as error:
-            hint = "--push sends the image to a registry instead"
-            raise EngineFailure(
-                report("COG620", "there is no docker program to load the image with", hint=hint)
-            ) from error
+            hint = "--push sends the image to a registry instead, --output type=oci,dest=FILE writes it"
+            message = f"there is no docker program to {words[0]} the image with"
+            raise EngineFailure(report("COG620", message, hint=hint)) from error
         if done.returncode:
             raise BuildkitError(done.stderr.decode("utf-8", "replace"))
 
@@ -295,14 +329,6 @@ class _Job:
             if "no such file" in error.message or "not found" in error.message:
                 return None
             raise
-
-
-def _of_daemon(connection: Connection) -> Platform:
-    """What the daemon builds for when nobody says."""
-    for record in workers(connection):
-        for platform in record.get("platforms", ()):
-            return Platform(platform.get("os", "linux"), platform.get("architecture", "amd64"))
-    return Platform("linux", "amd64")
 
 
 def _base_images(build: ResolvedBuild) -> list[tuple[str, str | None]]:

@@ -10,17 +10,18 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from .context_files import ContextDirectory
 from .errors import CallFailed
 from .grpc import NOT_FOUND, Call, Connection, Handler
 from .messages import SERVICES
+from .received import Receiver
 
 __all__ = ["Offers", "Session"]
 
 _EXPOSE = "x-docker-expose-session-"
 _MOST_SECRET_BYTES = 500 * 1024
+_JOIN_SECONDS = 10
 
 
 @dataclass(slots=True)
@@ -28,14 +29,15 @@ class Offers:
     """What the daemon may have.
 
     `directories` and `secrets` are by name, credentials are asked for by the host of a registry and are a user's name
-    and a password, or None. `result` is where an exporter's archive goes. `shared_key` is the same for every build of a
-    project: the daemon keeps what was sent under it. `problems` are phrases about what could not be given.
+    and a password, or None. `receivers` take what exporters send, by their number. `shared_key` is the same
+    for every build of a project: the daemon keeps what was sent under it. `problems` are phrases about
+    what could not be given.
     """
 
     directories: Mapping[str, ContextDirectory] = field(default_factory=dict)
     secrets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     credentials: Callable[[str], tuple[str, str] | None] | None = None
-    result: BinaryIO | None = None
+    receivers: Mapping[int, Receiver] = field(default_factory=dict)
     shared_key: str = ""
     problems: list[str] = field(default_factory=list)
 
@@ -46,6 +48,7 @@ class Session:
     def __init__(self, connection: Connection, offers: Offers) -> None:
         self.id = uuid.uuid4().hex
         self._offers = offers
+        self._receiving: list[threading.Thread] = []
         handlers = self._handlers()
         headers = [
             (f"{_EXPOSE}uuid", self.id),
@@ -62,9 +65,11 @@ class Session:
         return self._connection.last_heard
 
     def close(self) -> None:
-        """End it."""
+        """End it, and wait until nothing is written any more."""
         self._connection.close()
         self._call.cancel()
+        for thread in self._receiving:
+            thread.join(_JOIN_SECONDS)
 
     def _handlers(self) -> dict[str, Handler]:
         offers = self._offers
@@ -75,7 +80,7 @@ class Session:
             found["/moby.buildkit.secrets.v1.Secrets/GetSecret"] = self._give_secret
         if offers.credentials is not None:
             found["/moby.filesync.v1.Auth/Credentials"] = self._give_credentials
-        if offers.result is not None:
+        if offers.receivers:
             found["/moby.filesync.v1.FileSend/DiffCopy"] = self._take_result
         return found
 
@@ -108,13 +113,12 @@ class Session:
         call.answer(SERVICES.encode("CredentialsResponse", {"username": user, "secret": password}))
 
     def _take_result(self, call: Call) -> None:
-        assert self._offers.result is not None
-        try:
-            while (message := call.receive()) is not None:
-                self._offers.result.write(SERVICES.decode("BytesMessage", message).get("data", b""))
-        except OSError as error:
-            self._offers.problems.append(f"the result cannot be written: {error.strerror or error}")
-            raise
+        number = call.header("buildkit-attachable-exporter-id") or "0"
+        receiver = self._offers.receivers.get(int(number)) if number.isdigit() else None
+        if receiver is None:
+            raise CallFailed(NOT_FOUND, f"exporter {number} of this build has nothing to send")
+        self._receiving.append(threading.current_thread())
+        receiver.receive(call)
 
 
 def _healthy(call: Call) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,8 +28,9 @@ _GRACE_SECONDS = 10.0
 class BuildRequest:
     """What is built, and where the result goes.
 
-    `ignore` replaces the context's .dockerignore. `output` is what buildx calls an output, such as
-    `type=local,dest=…`; without one the image is pushed, or loaded into the engine. `timestamp` is seconds since 1970.
+    `ignore` replaces the context's .dockerignore. `outputs` are what buildx calls so, such as `type=local,dest=…`; with
+    `prints` one of them goes to standard output. The image is also pushed, or else loaded into the engine. `timestamp`
+    is seconds since 1970.
     """
 
     context: Path
@@ -46,7 +48,8 @@ class BuildRequest:
     uses_cache: bool = True
     sbom: str | None = None
     provenance: str | None = None
-    output: str | None = None
+    outputs: tuple[str, ...] = ()
+    prints: bool = False
     loads: bool = True
     pushes: bool = False
     timestamp: int | None = None
@@ -83,22 +86,23 @@ def build(
         (place / request.name).write_text(request.dockerfile, "utf-8")
         if request.ignore is not None:
             (place / f"{request.name}.dockerignore").write_text(request.ignore, "utf-8")
-        status, text = _run(docker, _words(request, place), progress, show)
+        stdout = sys.stdout.fileno() if request.prints else subprocess.DEVNULL
+        status, text = _run(docker, _words(request, place), stdout, progress, show)
         if status:
             raise BuildFailed(text, _line(text, request.name), progress.failed)
-        if request.timestamp is not None:
+        if request.timestamp is not None and (request.loads or request.pushes):
             docker.capture("load", "--quiet", "--input", str(place / "image.tar"))
         digest = _metadata(place / "metadata.json").get("containerimage.digest")
     return BuildResult(seconds=time.monotonic() - started, digest=digest)
 
 
 def _run(
-    docker: DockerCli, words: list[str], progress: BuildProgress, show: Callable[[Change], None]
+    docker: DockerCli, words: list[str], stdout: int, progress: BuildProgress, show: Callable[[Change], None]
 ) -> tuple[int, str]:
     """The exit code, and what was said besides the progress."""
     # The metadata is for the digest alone; collecting where everything came from takes time.
     environment = {"BUILDX_METADATA_PROVENANCE": "disabled"}
-    process = docker.start(*words, stdout=subprocess.DEVNULL, environment=environment)
+    process = docker.start(*words, stdout=stdout, environment=environment)
     said: list[str] = []
     try:
         assert process.stderr is not None
@@ -150,14 +154,15 @@ def _words(request: BuildRequest, place: Path) -> list[str]:
 
 
 def _outputs(request: BuildRequest, place: Path) -> list[str]:
-    if request.output is not None:
-        return [f"--output={request.output}"]
-    if request.timestamp is not None:
+    words = [f"--output={output}" for output in request.outputs]
+    if request.timestamp is None:
+        return [*words, *(["--push"] if request.pushes else ["--load"] if request.loads else [])]
+    words += ["--build-arg", f"SOURCE_DATE_EPOCH={request.timestamp}"]
+    if request.loads or request.pushes:
         # Only an archive can have the times of its files rewritten; it is loaded afterwards.
         names = ",".join(request.tags)
-        archive = f'type=docker,dest={place / "image.tar"},rewrite-timestamp=true,"name={names}"'
-        return ["--build-arg", f"SOURCE_DATE_EPOCH={request.timestamp}", f"--output={archive}"]
-    return ["--push"] if request.pushes else ["--load"] if request.loads else []
+        words.append(f'--output=type=docker,dest={place / "image.tar"},rewrite-timestamp=true,"name={names}"')
+    return words
 
 
 def _line(text: str, name: str) -> int | None:

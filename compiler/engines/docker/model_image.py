@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import tempfile
 import time
@@ -23,6 +25,7 @@ from ...ir.credentials import without_credentials
 from ...ir.nodes import ResolvedBuild
 from ...ir.outputs import FREEZE_FILE, freeze_build, schema_build
 from .. import EngineFailure
+from ..outputs import STANDARD_OUTPUT, Output, placed
 from .build import BuildFailed, BuildRequest, BuildResult, build
 from .build_display import Mode, display_for
 from .build_failures import explain_failure
@@ -55,12 +58,12 @@ class ImageRequest:
     """What image is wanted. `build` has what buildx is told besides; its context and Dockerfile are filled in here.
 
     `freezes`: whether labels are made of what is installed. `shows_cached`: whether steps from the cache are shown.
-    `dockerfile` is the text of a Dockerfile of the
-    user, which is built in place of ours.
+    `dockerfile` is the text of a Dockerfile of the user, which is built in place of ours.
     """
 
     name: str
     build: BuildRequest
+    outputs: tuple[Output, ...] = ()
     freezes: bool = True
     shows_cached: bool = True
     dockerfile: str | None = None
@@ -126,12 +129,15 @@ class _Job:
         request = self._request(text)
         if self.request.dockerfile is not None:
             request, lines = replace(request, dockerfile=self.request.dockerfile), SourceMap()
-        result = self._labelled(self._with_schema(request), lines)
+        with placed(self.request.outputs) as outputs:
+            texts = tuple(self._output(output, path) for output, path in outputs)
+            prints = any(output.place == STANDARD_OUTPUT for output, _ in outputs)
+            result = self._labelled(replace(self._with_schema(request), outputs=texts, prints=prints), lines)
         if request.pushes and request.timestamp is not None:
             self.docker.capture("push", "--quiet", self.request.name)  # what was loaded, with its times
         elif request.pushes and request.loads and not self._holds(result):
             # Both at once is a race for the name; the second build takes everything from the cache.
-            self._build(replace(self.last, pushes=False), lines)
+            self._build(replace(self.last, pushes=False, outputs=(), prints=False), lines)
         return BuiltImage(
             name=self.request.name,
             digest=result.digest,
@@ -161,7 +167,8 @@ class _Job:
             return self._build(request, lines)
         text, freeze_lines = self._dockerfile(freeze_build(self.resolved), inline=self._is_inline)
         inputs = frozen_inputs(text, self.source.compilation.staged, request.build_args)
-        if request.uses_cache and request.loads and not request.pushes and request.timestamp is None:
+        is_plain = not (request.pushes or request.outputs) and request.timestamp is None
+        if request.uses_cache and request.loads and is_plain:
             known = read_frozen(self.source.root)
             if known is not None and known.inputs == inputs:
                 # Most builds follow an edit of the code. Whether the list still holds is seen by the layers.
@@ -170,8 +177,8 @@ class _Job:
                     return result
         if not request.uses_cache:
             # Everything is made anew once; the list and the label then take it from the cache.
-            anew = replace(request, pushes=False, loads=False, output="type=cacheonly", cache_to=(), timestamp=None)
-            self._build(anew, lines)
+            nowhere = replace(request, pushes=False, loads=False, outputs=("type=cacheonly",), prints=False)
+            self._build(replace(nowhere, cache_to=(), timestamp=None), lines)
             request = replace(request, uses_cache=True)
         packages = self._packages(request, text, freeze_lines)
         if packages is None:
@@ -236,7 +243,10 @@ class _Job:
                 cache_to=(),
                 sbom=None,
                 provenance="false",
-                output=f"type=local,dest={place}",
+                outputs=(f"type=local,dest={place}",),
+                prints=False,
+                loads=False,
+                pushes=False,
                 timestamp=None,
             )
             self._build(output, lines)
@@ -304,6 +314,18 @@ class _Job:
         tags = (self.request.name, *(tag for tag in self.request.build.tags if tag != self.request.name))
         ignore = self._ignore_with_weights() if self._is_separate else None
         return replace(self.request.build, context=self.source.root, dockerfile=text, tags=tags, ignore=ignore)
+
+    def _output(self, output: Output, path: Path | None) -> str:
+        """An output in the notation of buildx. Where times are rewritten the image has no tag but here."""
+        fields = {"type": output.kind, **output.attributes}
+        is_image = output.kind in ("image", "oci", "docker")
+        if is_image and self.request.build.timestamp is not None:
+            fields = {"name": self.request.name, "rewrite-timestamp": "true", **fields}
+        place = path or output.place
+        fields |= {"dest": str(place)} if place is not None else {}
+        text = io.StringIO()
+        csv.writer(text, lineterminator="").writerow([f"{name}={value}" for name, value in fields.items()])
+        return text.getvalue()
 
     def _dockerfile(self, resolved: ResolvedBuild, *, inline: bool, with_staged: bool = True) -> tuple[str, SourceMap]:
         options = DockerfileOptions(

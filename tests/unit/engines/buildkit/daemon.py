@@ -18,6 +18,7 @@ from cogc.engines.buildkit.session import _Tunnel
 from cogc.engines.buildkit.transport import _Socket
 
 CONTROL, BRIDGE = "/moby.buildkit.v1.Control", "/moby.buildkit.v1.frontend.LLBBridge"
+CAPABILITIES = ("mergeop", "exporter.multiple")
 Script = Callable[["Daemon", dict[str, Any]], None]
 
 
@@ -87,7 +88,7 @@ class Daemon:
             f"{CONTROL}/Solve": self._solve,
             f"{CONTROL}/Status": self._status,
             f"{BRIDGE}/Ping": lambda call: self._answer(
-                call, "PongResponse", {"llb_caps": [{"id": "mergeop", "enabled": True}]}
+                call, "PongResponse", {"llb_caps": [{"id": name, "enabled": True} for name in CAPABILITIES]}
             ),
             f"{BRIDGE}/ResolveImageConfig": lambda call: self._answer(
                 call, "ResolveImageConfigResponse", {"config": b'{"config": {"Env": ["PATH=/bin"]}}'}

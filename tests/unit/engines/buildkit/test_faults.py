@@ -38,6 +38,7 @@ class Project:
         self._patch.setenv("BUILDKIT_HOST", host)
         self._capsys.readouterr()
         options = ["--engine", "buildkit", "--secret", "id=s,src=s.txt", "--push", "-t", "r.example/x"]
+        options.remove("--push") if "--output" in words else None
         status = main(["build", *options, *words, "--format", "json", "--progress", "quiet"])
         document = json.loads(self._capsys.readouterr().out)
         return status, [found for found in document["diagnostics"] if found["severity"] == "error"]
@@ -171,7 +172,7 @@ def test_without_the_library(project: Project, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     "words",
-    [["--build-arg", "A=1"], ["--dockerfile", "cog.yaml"], ["--sbom"], ["--load"], ["--cache-to", "type=local,dest=x"]],
+    [["--build-arg", "A=1"], ["--dockerfile", "cog.yaml"], ["--sbom"], ["--cache-to", "type=local,dest=x"]],
 )
 def test_what_the_engine_cannot_do_is_refused(project: Project, words: list[str]) -> None:
     fails(project, "unix:///nothing", "COG503", *words)
@@ -220,3 +221,49 @@ def test_builds_on_one_connection_leave_nothing(tmp_path: Path) -> None:
             time.sleep(0.01)
         assert left() <= before
         connection.close()
+
+
+def test_an_output_that_leads_out_of_its_directory_is_refused(project: Project, tmp_path: Path) -> None:
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        call = daemon.session.start("/moby.filesync.v1.FileSend/DiffCopy")
+        call.send(SERVICES.encode("Packet", {"stat": {"path": "../evil", "mode": 0o644}}))
+        while call.receive() is not None:
+            pass
+
+    with daemon(tmp_path, script) as running:
+        message = fails(project, f"unix://{running.path}", "COG637", "--output", "out")
+    assert message == "what the daemon sends for out is refused: '../evil' is no path within a directory"
+    assert sorted(path.name for path in project.root.iterdir()) == [".cog", "cog.yaml", "predict.py", "s.txt"]
+
+
+@pytest.mark.parametrize("kind", ["type=oci,dest=image.tar", "out"])
+def test_an_interrupt_leaves_nothing_half_written(project: Project, tmp_path: Path, kind: str) -> None:
+    halfway, first = threading.Event(), threading.Lock()
+
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        if not first.acquire(blocking=False):
+            return
+        call = daemon.session.start("/moby.filesync.v1.FileSend/DiffCopy")
+        if kind == "out":
+            for status in ({"path": "d", "mode": 1 << 31 | 0o555}, {"path": "d/f", "mode": 0o644}):
+                call.send(SERVICES.encode("Packet", {"stat": status}))
+            assert SERVICES.decode("Packet", call.receive() or b"") == {"type": 1, "id": 1}
+            call.send(SERVICES.encode("Packet", {"type": 2, "id": 1, "data": b"x" * 1000}))
+        else:
+            call.send(SERVICES.encode("BytesMessage", {"data": b"x" * 1000}))
+        halfway.set()
+        daemon._finished.wait(30)
+
+    (project.root / "image.tar").write_text("as it was")
+    before = sorted(path.name for path in project.root.iterdir())
+    with daemon(tmp_path, script) as running:
+        words = [sys.executable, "-m", "cogc", "build", "--engine", "buildkit", "--secret", "id=s,src=s.txt"]
+        environment = {**os.environ, "BUILDKIT_HOST": f"unix://{running.path}"}
+        process = subprocess.Popen([*words, "--output", kind], env=environment, stderr=subprocess.PIPE)
+        assert halfway.wait(30)
+        assert len(list(project.root.iterdir())) == len(before) + 2, "a lock of the project, and what is being written"
+        process.send_signal(2)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert sorted(path.name for path in project.root.iterdir()) == sorted([".cog", *before])
+    assert (project.root / "image.tar").read_text() == "as it was"

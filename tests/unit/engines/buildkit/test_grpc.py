@@ -147,6 +147,27 @@ def test_an_error_while_much_is_sent_is_that_error(connect: Connect) -> None:
         client.unary("/refuse", b"x" * 30_000_000)
 
 
+def test_messages_of_several_threads_on_one_call_are_not_mixed(connect: Connect) -> None:
+    """Each is larger than the window, so that it is sent in pieces."""
+    received: list[bytes] = []
+
+    def take(call: Call) -> None:
+        while (message := call.receive()) is not None:
+            received.append(message)
+
+    client, _ = connect({"/take": take})
+    call = client.start("/take")
+    messages = [bytes([number]) * (9 << 20) for number in range(4)]
+    threads = [threading.Thread(target=call.send, args=(message,)) for message in messages]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    call.end()
+    assert call.receive() is None
+    assert sorted(received) == messages
+
+
 def test_a_bug_of_a_handler_is_an_error_of_the_call(connect: Connect) -> None:
     def broken(call: Call) -> None:
         raise KeyError("x")
