@@ -312,7 +312,7 @@ class Files:
             body = (head % (boundary, shown, mime)).encode() + content.read() + ("\r\n--%s--\r\n" % boundary).encode()
         headers = self._headers(prediction)
         headers["Content-Type"] = "multipart/form-data; boundary=" + boundary
-        return await self._put(Reach.CALLBACK, url, lambda: body, headers, retries=0, keeps_query=True)
+        return await self._put(Reach.CALLBACK, url, body, headers, retries=0, keeps_query=True)
 
     async def _put_raw(self, prediction: Prediction, prefix: str, file: File, mime: str) -> str:
         name = base_name(file.name)
@@ -321,17 +321,9 @@ class Files:
         headers["Content-Type"] = mime
         headers["X-Prediction-ID"] = quote(prediction.id, safe=" !#$&'()*+,:;=?@[]~")
         headers["Content-Length"] = str(os.path.getsize(file.path))
-        opened: List[Any] = []
-
-        def body() -> Any:
-            opened.append(open(file.path, "rb"))
-            return opened[-1]
-
-        try:
-            return await self._put(Reach.ANY, url, body, headers, retries=RETRIES, keeps_query=False)
-        finally:
-            for content in opened:
-                content.close()
+        await self._client.prepare()
+        body = _file_payload(file.path)
+        return await self._put(Reach.ANY, url, body, headers, retries=RETRIES, keeps_query=False)
 
     async def _put(
         self, reach: Reach, url: str, body: Any, headers: Dict[str, str], retries: int, keeps_query: bool
@@ -345,7 +337,7 @@ class Files:
                 await asyncio.sleep(RETRY_FACTOR * 2 ** (attempt - 1))
             try:
                 async with self._client.request(
-                    reach, "PUT", url, data=body(), headers=headers, timeout=timeout
+                    reach, "PUT", url, data=body, headers=headers, timeout=timeout
                 ) as response:
                     if 200 <= response.status < 300:
                         return _result_url(url, response.headers.get("Location"), keeps_query)
@@ -356,6 +348,29 @@ class Files:
                 reason = reason_of(error)
                 release_frames(error)
         raise FileError("the output file cannot be uploaded to %s: %s" % (_without_query(url), reason))
+
+
+def _file_payload(path: str) -> Any:
+    """The body of a request, read from the file each time that it is sent: the library sends some a second time."""
+    from aiohttp.payload import Payload
+
+    class FilePayload(Payload):
+        @property
+        def size(self) -> int:
+            return os.path.getsize(path)
+
+        def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+            raise TypeError("a file is no text")
+
+        async def write(self, writer: Any) -> None:
+            loop = asyncio.get_running_loop()
+            with open(path, "rb") as file:
+                piece = await loop.run_in_executor(None, file.read, STEP_BYTES)
+                while piece:
+                    await writer.write(piece)
+                    piece = await loop.run_in_executor(None, file.read, STEP_BYTES)
+
+    return FilePayload(path)
 
 
 def _result_url(url: str, location: Optional[str], keeps_query: bool) -> str:

@@ -66,6 +66,28 @@ def test_bad_downloads_fail_the_prediction_with_a_reason(shared, receiver, answe
     assert shared.predict()["status"] == "succeeded"
 
 
+def test_eight_files_are_downloaded_at_a_time(shared, receiver):
+    lock, full = threading.Lock(), threading.Event()
+    running = most = 0
+
+    def answer(request):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+            if running == 8:
+                full.set()
+        full.wait(20)
+        with lock:
+            running -= 1
+        return 200, {}, request.path.encode()
+
+    receiver.answer = answer
+    result = shared.predict(files=[f"{receiver.url}/{number}.txt" for number in range(12)])
+    assert [line.split()[1] for line in result["logs"].splitlines()] == [f"/{number}.txt" for number in range(12)]
+    assert most == 8
+
+
 def test_nobody_there_fails_the_prediction(shared):
     assert shared.predict(files=["http://127.0.0.1:9/x"])["status"] == "failed"
 
@@ -218,7 +240,9 @@ def test_an_upload_whose_connection_breaks_is_tried_again(serve):
             connection.settimeout(20)
             received = b""
             while not received.endswith(b"content"):
-                received += connection.recv(65536)
+                piece = connection.recv(65536)
+                assert piece, received
+                received += piece
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             assert server.wait_status("again", "succeeded")["output"][0].endswith("/up/a.txt")
 

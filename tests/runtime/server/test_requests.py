@@ -14,7 +14,7 @@ from cog import BasePredictor, Input, Path, Secret, current_scope
 class Predictor(BasePredictor):
     def predict(self, prompt: str = Input(min_length=2, max_length=5, regex="^[a-z]+$"), seconds: float = 0,
                 file: Optional[Path] = None, numbers: Dict[str, int] = {}, lists: Dict[str, List[float]] = {},
-                files: Dict[str, Path] = {}, secrets: Dict[str, Secret] = {}, floats: float = Input(default=0.5, choices=[0.5, 1.5])) -> Any:
+                files: Dict[str, Path] = {}, secrets: Dict[str, Secret] = {}, floats: float = Input(default=0.5, choices=[0.5, 1.5]), anywhere: str = Input(default="b", regex="b[0-9]?")) -> Any:
         time.sleep(seconds)
         if prompt == "scope":
             scope = current_scope()
@@ -53,7 +53,7 @@ def test_the_answer_has_these_fields_and_no_others(shared):
     }  # fmt: skip
     assert (answer["version"], answer["error"], answer["logs"]) == (None, None, "")
     assert answer["input"] == {
-        "prompt": "hello", "seconds": 0.0, "numbers": {}, "lists": {}, "files": {}, "secrets": {}, "floats": 0.5,
+        "prompt": "hello", "seconds": 0.0, "numbers": {}, "lists": {}, "files": {}, "secrets": {}, "floats": 0.5, "anywhere": "b",
     }  # fmt: skip
     for name in ("created_at", "started_at", "completed_at"):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", answer[name])
@@ -144,6 +144,11 @@ def test_a_missing_input_is_named(shared):
 def test_texts_are_measured(shared, prompt, message):
     ((location, text, _),) = problems(ask(shared, {"input": {"prompt": prompt}}))
     assert (location, text) == (["body", "input", "prompt"], message)
+
+
+def test_a_pattern_may_fit_anywhere(shared):
+    assert shared.predict(prompt="hello", anywhere="ab1c")["status"] == "succeeded"
+    assert problems(ask(shared, {"input": {"prompt": "hello", "anywhere": "ac"}}))[0][0][2] == "anywhere"
 
 
 def test_bounds_tell_the_limit(shared):

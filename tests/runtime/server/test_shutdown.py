@@ -56,6 +56,25 @@ def test_the_running_prediction_may_end_within_the_grace(serve):
     assert answers[0]["status"] == "succeeded"
 
 
+def test_nobody_is_served_during_the_grace(serve, wait_until):
+    server = serve(MODEL)
+    server.begin("last", {"seconds": 60})
+    server.wait_status("last", "processing")
+    server.process.send_signal(signal.SIGTERM)
+
+    def is_refused() -> bool:
+        try:
+            server.connect().connect()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    wait_until(is_refused, 7)
+    assert server.process.poll() is None
+    server.process.send_signal(signal.SIGTERM)  # a second one skips the wait
+    assert server.process.wait(10) == 0
+
+
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_after_the_grace_it_is_cancelled_and_the_webhook_is_told(serve, receiver, stubborn):
     server = serve(MODEL, environment={"COGC_SHUTDOWN_GRACE_SECONDS": "0.3"})

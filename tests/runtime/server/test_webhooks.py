@@ -15,13 +15,14 @@ import time
 from typing import Iterator
 from cog import BasePredictor
 class Predictor(BasePredictor):
-    def predict(self, n: int = 3, pause: float = 0.0, fail: bool = False) -> Iterator[str]:
+    def predict(self, n: int = 3, pause: float = 0.0, fail: bool = False, hold: float = 0.0) -> Iterator[str]:
         for i in range(n):
             print("log", i)
             yield str(i)
             time.sleep(pause)
         if fail:
             raise ValueError("no")
+        time.sleep(hold)
 """
 ENVIRONMENT = {"WEBHOOK_AUTH_TOKEN": "token-of-the-webhook", "COG_THROTTLE_RESPONSE_INTERVAL": "0.3"}
 
@@ -57,6 +58,15 @@ def test_updates_are_throttled(shared, receiver):
     assert len(updates) >= 3
     # Not one for each of the 50 items, but one in each interval; the first and the last may come at once.
     assert len(updates) <= (updates[-1].at - updates[0].at) / 0.3 + 3
+
+
+def test_what_was_held_back_is_sent_when_the_interval_ends(shared, receiver):
+    shared.begin("held", {"n": 3, "hold": 60}, webhook=receiver.url)
+    body = receiver.wait(lambda requests: requests and requests[-1].json["output"] == ["0", "1", "2"] and requests[-1].json)
+    assert body["status"] == "processing"
+    assert body["logs"] == "log 0\nlog 1\nlog 2\n"
+    assert shared.ask("POST", "/predictions/held/cancel").status == 200
+    assert receiver.wait_completed()[-1]["status"] == "canceled"
 
 
 def test_without_completed_the_last_state_is_still_sent(shared, receiver):
