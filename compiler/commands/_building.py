@@ -171,8 +171,9 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
         else:
             built = build_image(docker, source, request, mode)
         has_docker = direct is None or shutil.which(docker.program) is not None
+        is_told = mode != "quiet" or arguments.format == "json"
         layers: tuple[Layer, ...] = ()
-        if has_docker and goes_to.is_in_engine:
+        if has_docker and is_told and goes_to.is_in_engine:
             layers = image_layers(docker, built.name, compilation.resolved, built.lines, built.progress)
     except EngineFailure as failure:
         before = found if arguments.format == "json" else ()

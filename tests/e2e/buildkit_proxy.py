@@ -28,6 +28,7 @@ class BuildkitProxy:
         self._programs: list[subprocess.Popen[bytes]] = []
         self._threads: list[threading.Thread] = []
         self._said = bytearray()
+        self._last_words: bytes | None = None
         self.to_daemon = 0
         if path is None:
             self._listening = socket.create_server(("127.0.0.1", 0))
@@ -80,6 +81,11 @@ class BuildkitProxy:
         with self._changed:
             assert self._changed.wait_for(lambda: text in self._said, seconds), "the daemon never said that"
 
+    def hold_when(self, text: bytes) -> None:
+        """Let nothing through any more once the daemon has said something; that itself is held as well."""
+        with self._changed:
+            self._last_words = text
+
     def hold_after(self, count: int, seconds: float = 60) -> None:
         """Let that many bytes through to the daemon, then nothing."""
         with self._changed:
@@ -124,11 +130,13 @@ class BuildkitProxy:
         with contextlib.suppress(OSError):
             while data := self._receive(source, guard):
                 with self._changed:
-                    self._changed.wait_for(lambda: not self._is_held or self._is_closed)
-                    if is_to_daemon:
-                        self.to_daemon += len(data)
-                    else:
+                    if not is_to_daemon:
                         self._said += data
+                        if self._last_words is not None and self._last_words in self._said:
+                            self._is_held, self._last_words = True, None
+                    self._changed.notify_all()
+                    self._changed.wait_for(lambda: not self._is_held or self._is_closed)
+                    self.to_daemon += len(data) if is_to_daemon else 0
                     self._changed.notify_all()
                 with guard:
                     target.sendall(data)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from cogc._data import runtime_files
 from cogc.backends.context import staged_files
@@ -20,43 +19,12 @@ from cogc.ir.nodes import ResolvedBuild
 from tests.builds import compiled
 from tests.dockerfile_reader import instructions, labels, variables
 from tests.examples import examples
+from tests.random_projects import random_commands, random_configs, random_files, random_weights
 
 pytestmark = pytest.mark.property
 
 PREDICT = "class Predictor:\n    def predict(self, x: str) -> str:\n        return x\n"
-names = st.text("abcXYZ_-. []!*é", min_size=1, max_size=8).filter(
-    lambda name: name.strip("./ ") and name[0] not in "./ "
-)
-words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=12)
-commands = st.builds("echo {}".format, words).filter(lambda text: "<<" not in text and not text.endswith("\\"))
-mounts = st.one_of(
-    st.just({"type": "secret", "id": "s", "target": "/secret"}),
-    st.just({"type": "secret", "id": "t", "env": "TOKEN"}),
-    st.builds(lambda name: {"type": "cache", "target": f"/cache/{name}"}, st.sampled_from(["a", "b"])),
-    st.just({"type": "bind", "source": "predict.py", "target": "/mounted"}),
-)
-runs = st.one_of(commands, st.fixed_dictionaries({"command": commands, "mounts": st.lists(mounts, max_size=2)}))
-configs = st.fixed_dictionaries(
-    {
-        "build": st.fixed_dictionaries(
-            {"python_version": st.sampled_from(["3.11", "3.12"])},
-            optional={
-                "run": st.lists(runs, max_size=3),
-                "system_packages": st.lists(st.sampled_from(["ffmpeg", "libgl1", "zstd"]), unique=True),
-                "python_packages": st.lists(st.sampled_from(["six==1.16.0", "toml==0.10.2"]), unique=True),
-                "user": st.sampled_from(["app", "1000", "app:staff"]),
-            },
-        ),
-        "predict": st.just("predict.py:Predictor"),
-    },
-    optional={
-        "environment": st.lists(
-            st.builds("V{}={}".format, st.integers(0, 3), words), max_size=3, unique_by=lambda v: v[:2]
-        )
-    },
-)
-files = st.dictionaries(names.map("f{}".format), st.just("text"), max_size=3)
-weights = st.dictionaries(names.map("w{}/big.bin".format), st.just(20_000_000), max_size=2)
+CONFIGS = random_configs(random_commands, ("ffmpeg", "libgl1", "zstd"))
 
 
 def dockerfile_of(build: ResolvedBuild) -> str:
@@ -84,7 +52,7 @@ def chain(output: Output | None) -> list[Any]:
 
 
 @settings(examples(25), suppress_health_check=[HealthCheck.too_slow])
-@given(configs, files, weights)
+@given(CONFIGS, random_files, random_weights)
 def test_both_back_ends_say_the_same(config: dict[str, Any], more: dict[str, str], large: dict[str, int]) -> None:
     compilation = compiled(json.dumps(config), {"predict.py": PREDICT, **more}, sizes=large)
     build = compilation.resolved

@@ -61,6 +61,7 @@ from .ops import (
     BindFrom,
     CacheDirectory,
     CopyFiles,
+    Diff,
     Exec,
     ExecMount,
     FileOp,
@@ -86,6 +87,9 @@ _T = TypeVar("_T")
 
 _SHELL = ("/bin/sh", "-c")
 _LONGEST_NAME = 100
+_CERTIFICATES = "ca-certificates"  # which a download may need
+_ONLY_WHEELS = re.compile(r"(?:^|\s)--only-binary[= ]:all:(?:\s|$)")
+_WHEEL = re.compile(r"\.whl(?:[#?\s]|$)")
 
 
 @record
@@ -131,10 +135,14 @@ def lower_build(build: ResolvedBuild, files: Iterable[tuple[str, bytes]], option
 
 @dataclass(slots=True)
 class _State:
-    """A stage so far: its tree (None: nothing) and its configuration."""
+    """A stage so far: its tree (None: nothing) and its configuration.
+
+    `before_system` is the tree without the system packages, when nothing came after them.
+    """
 
     tree: Output | None
     image: ImageConfig
+    before_system: Output | None = None
 
 
 @dataclass(slots=True)
@@ -315,9 +323,11 @@ class _StageLowering:
     def _install(self, step: Step) -> None:
         match step:
             case SystemPackages():
+                before = self.state.tree
                 self._shell(commands.system_packages(step), *_apt(step.cache_id))
+                self.state.before_system = None if _CERTIFICATES in step.packages else before
             case PythonPackages():
-                self._shell(commands.python_packages(step), *self._package_mounts(step))
+                self._packages(step)
             case ServerEnvironment():
                 requirements = self._staged(step.requirements_file, f"/tmp/{step.requirements_file}")
                 command = commands.server_environment(step)
@@ -422,6 +432,26 @@ class _StageLowering:
             self._files(f"COPY {step.image} /usr/local", CopyFiles(source, "/usr/local", "/usr/local"))
             self._shell(commands.COPIED_PYTHON)
 
+    def _packages(self, step: PythonPackages) -> None:
+        """Install them beside the system packages, where these can make no difference; else on top of them."""
+        command, mounts = commands.python_packages(step), tuple(self._package_mounts(step))
+        system, before = self.state.tree, self.state.before_system
+        if system is None or before is None or not self._can_merge or not self._is_independent(step):
+            self._shell(command, *mounts)
+            return
+        self.state.tree = before
+        self._shell(command, *mounts)
+        note = Note(f"{self._place} LINK Python packages", self._spans)
+        added = Output(Diff(lower=before, upper=self._tree, note=note))
+        self._replace(Merge(layers=(system, added), note=note))
+
+    def _is_independent(self, step: PythonPackages) -> bool:
+        """Whether only wheels are unpacked, into an interpreter that is not the system's."""
+        content = self.whole.files.get(step.requirements_file, b"").decode()
+        only_wheels = any(map(_ONLY_WHEELS.search, (content, " ".join(step.options))))
+        has_own_python = (step.interpreter or "").startswith(("/usr/local/", "/opt/"))
+        return only_wheels and all(map(_is_of_wheel, content.splitlines())) and has_own_python and not step.strips
+
     def _package_mounts(self, step: PythonPackages) -> Iterator[ExecMount]:
         yield from (self._uv(),) if step.installer == "uv" else ()
         for name in filter(None, (step.requirements_file, step.constraints_file)):
@@ -492,7 +522,11 @@ class _StageLowering:
         whole = self.whole
         whole.places.append((self.stage, self.step))
         whole.instructions.append(Instruction(keyword, len(whole.places), self.stage.name))
+        self._replace(op)
+
+    def _replace(self, op: Op) -> None:
         self.state.tree = Output(op)
+        self.state.before_system = None
 
 
 def _count(stage: Stage) -> int:
@@ -535,6 +569,14 @@ def _apt(cache_id: str) -> tuple[ExecMount, ...]:
 
 def _is_staged(source: str) -> bool:
     return source.startswith(f"{STAGING}/")
+
+
+def _is_of_wheel(line: str) -> bool:
+    """Whether a line of a requirements file takes a wheel, if only wheels are taken from indexes."""
+    if line.startswith("-"):
+        return not line.startswith(("-e", "--editable", "--no-binary"))
+    has_place = "://" in line or line.startswith(("/", "."))
+    return "--no-binary" not in line and (not has_place or _WHEEL.search(line) is not None)
 
 
 def _clean(path: str) -> str:

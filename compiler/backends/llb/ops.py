@@ -22,6 +22,7 @@ __all__ = [
     "BindFrom",
     "CacheDirectory",
     "CopyFiles",
+    "Diff",
     "Exec",
     "ExecMount",
     "FileOp",
@@ -459,7 +460,32 @@ class Merge:
         return {"merge": {"inputs": [{"input": number} for number in range(len(self.layers))]}}
 
 
-Op: TypeAlias = ImageSource | LocalSource | Exec | FileOp | Merge
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Diff:
+    """What `upper` has and `lower` has not, as layers; only to be merged into something."""
+
+    lower: Output
+    upper: Output
+    note: Note = field(default_factory=Note)
+    platform: Platform | None = None
+
+    @property
+    def inputs(self) -> tuple[Output, ...]:
+        """Both trees."""
+        return (self.lower, self.upper)
+
+    @property
+    def capabilities(self) -> set[str]:
+        """What the daemon must know."""
+        return {"diffop"}
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The operation's message."""
+        return {"diff": {"lower": {"input": 0}, "upper": {"input": 1}}}
+
+
+Op: TypeAlias = ImageSource | LocalSource | Exec | FileOp | Merge | Diff
 
 
 def _is_same(one: Output, other: Output) -> bool:

@@ -19,6 +19,7 @@ from .ops import (
     BindFrom,
     CacheDirectory,
     CopyFiles,
+    Diff,
     Exec,
     ExecMount,
     FileOp,
@@ -108,6 +109,8 @@ def _heading(op: Op, inputs: dict[int, int]) -> str:
             return f"exec on %{inputs[id(op.root.op)]}"
         case FileOp():
             return "files on nothing" if op.base is None else f"files on %{inputs[id(op.base.op)]}"
+        case Diff():
+            return f"difference of %{inputs[id(op.upper.op)]} to %{inputs[id(op.lower.op)]}"
         case Merge():
             return f"merge {' '.join(f'%{inputs[id(output.op)]}' for output in op.layers)}"
         case _:
@@ -116,7 +119,7 @@ def _heading(op: Op, inputs: dict[int, int]) -> str:
 
 def _details(op: Op, inputs: dict[int, int]) -> Iterator[str]:
     match op:
-        case ImageSource() | Merge():
+        case ImageSource() | Merge() | Diff():
             return
         case LocalSource():
             yield from (f"without {_quoted(pattern)}" for pattern in op.excludes)

@@ -155,7 +155,8 @@ class _Tls:
                     return b""
                 except ssl.SSLError as error:  # a daemon tells only after the handshake that it does not want us
                     raise Unreachable(_refused(error)) from error
-            self._send_pending()
+            with contextlib.suppress(OSError):  # what has come in before says more
+                self._send_pending()
             data = self._socket.recv(_READ_BYTES)
             with self._lock:
                 self._take(data)

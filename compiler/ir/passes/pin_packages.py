@@ -43,8 +43,11 @@ def pin_packages(build: ResolvedBuild, entry: LockedPlatform) -> ResolvedBuild:
     """Check hashes while installing, and install what comes from git, which has none, in a step of its own.
 
     Before: `PythonPackages(requirements.txt)` with the lines of the lock. After: `PythonPackages(requirements.txt,
-    options=--no-deps --require-hashes)`, then `PythonPackages(requirements-git.txt, options=--no-deps)`.
+    options=--no-deps --require-hashes)`, then `PythonPackages(requirements-git.txt, options=--no-deps)`. Where all
+    files are wheels, `--only-binary :all:` says so as well: then nothing is built, whatever the system has.
     """
+    is_built = any(package.is_built for package in entry.packages if package.source != "git")
+    wheels = () if is_built else ("--only-binary", ":all:")
     files = {file.path: file for file in build.files}
     stages: list[Stage] = []
     for stage in build.stages:
@@ -59,7 +62,7 @@ def pin_packages(build: ResolvedBuild, entry: LockedPlatform) -> ResolvedBuild:
             if len(git) < len(entry.packages):
                 content = "\n".join(hashed) + "\n"
                 files[step.requirements_file] = StagedFile(path=step.requirements_file, content=content)
-                steps.append(replace(step, options=(*step.options, *_OPTIONS, "--require-hashes")))
+                steps.append(replace(step, options=(*step.options, *_OPTIONS, "--require-hashes", *wheels)))
             else:
                 del files[step.requirements_file]
             if git:

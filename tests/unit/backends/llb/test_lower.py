@@ -18,6 +18,7 @@ from cogc.backends.llb.ops import (
     BindFrom,
     CacheDirectory,
     CopyFiles,
+    Diff,
     Exec,
     FileOp,
     ImageSource,
@@ -103,6 +104,49 @@ def command_of(op: Exec) -> str:
 
 def test_the_commands_are_those_of_the_dockerfile(build: ResolvedBuild) -> None:
     assert sorted(map(command_of, ops(build, Exec))) == sorted(set(commands_of(dockerfile(build))))
+
+
+def ordered(build: ResolvedBuild) -> Iterator[str]:
+    """What is below the command that installs the Python packages."""
+    commands = {command_of(op): op for op in ops(build, Exec)}
+    below = next(
+        op.root.op for command, op in commands.items() if "pip install" in command and "/opt/cogc" not in command
+    )
+    while isinstance(below, Exec):
+        yield command_of(below)
+        below = below.root.op
+
+
+WHEELS = "--only-binary :all:\nsix==1.16.0\na @ https://example.com/a-1-py3-none-any.whl\n"
+
+
+@pytest.mark.parametrize(
+    ("requirements", "system", "options", "is_beside"),
+    [
+        (WHEELS, "zstd", {}, True),
+        ("six==1.16.0\n", "zstd", {}, False),
+        (WHEELS + "b @ https://example.com/b.zip\n", "zstd", {}, False),
+        (WHEELS + "--no-binary six\n", "zstd", {}, False),
+        (WHEELS + "-e git+https://example.com/c\n", "zstd", {}, False),
+        (WHEELS, "ca-certificates", {}, False),
+        (WHEELS, "zstd", {"strips": True}, False),
+        (WHEELS, "zstd", {"base_image": "example.com/mine:1"}, False),
+    ],
+)
+def test_wheels_are_unpacked_beside_the_system_packages(
+    requirements: str, system: str, options: dict[str, Any], is_beside: bool
+) -> None:
+    config = f"build: {{python_version: '3.11', python_requirements: r.txt, system_packages: [{system}]}}"
+    build = resolved_build(config, {**PREDICT, "r.txt": requirements}, **options)
+    assert any("apt-get install" in command and system in command for command in ordered(build)) is not is_beside
+    differences = ops(build, Diff)
+    assert bool(differences) is is_beside
+    assert not ops(build, Diff, merges=False)
+    for difference in differences:
+        (merge,) = (op for op in ops(build, Merge) if isinstance(op.layers[1].op, Diff))
+        assert system in command_of(merge.layers[0].op), "the system packages are below"
+        assert "six" not in command_of(merge.layers[0].op)
+        assert difference.upper.op.root.op is difference.lower.op
 
 
 def test_the_mounts_are_those_of_the_dockerfile(build: ResolvedBuild) -> None:

@@ -32,7 +32,7 @@ def lines(made: ResolvedBuild, path: str = "requirements.txt") -> list[str]:
 def test_every_package_is_installed_by_hash_and_nothing_else() -> None:
     made = build("build: {python_packages: [requests]}", [package("requests", "2.0"), package("idna", "3.1")])
     [step] = steps(made)
-    assert step.options == ("--no-deps", "--require-hashes")
+    assert step.options == ("--no-deps", "--require-hashes", "--only-binary", ":all:")
     assert step.constraints_file is None
     digests = {each: package(each).sha256 for each in ("requests", "idna")}
     assert lines(made) == [
@@ -99,4 +99,4 @@ def test_pip_gets_the_same_options() -> None:
     files = {"r.txt": "--require-hashes\nx==1.0 --hash=sha256:" + "a" * 64 + "\n"}
     made = build("build: {python_requirements: r.txt}", [package("x")], files)
     assert steps(made)[0].installer == "pip"
-    assert steps(made)[0].options == ("--no-deps", "--require-hashes")
+    assert steps(made)[0].options == ("--no-deps", "--require-hashes", "--only-binary", ":all:")

@@ -1,0 +1,213 @@
+"""Both back ends make the same image: every kind of project, and some random ones, built by docker and by buildkit."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.e2e.conftest import HELLO, MakeProject
+from tests.e2e.images import Engine, Entry, Image, Project
+from tests.e2e.test_packages import FILE as LINES_CONFIG
+from tests.e2e.test_packages import LINES
+from tests.e2e.test_values import VALUES
+from tests.random_projects import random_configs, random_files, random_weights, words
+
+pytestmark = pytest.mark.engine
+
+NUMBERS = itertools.count()
+SAID = st.builds(lambda text: f"echo {shlex.quote(text)} >> /opt/said", words).filter(lambda text: "<<" not in text)
+SCHEMA = json.dumps(
+    {
+        "openapi": "3.0.2",
+        "info": {"title": "given", "version": "0.1.0"},
+        "paths": {},
+        "components": {
+            "schemas": {
+                "Input": {"type": "object", "properties": {"text": {"type": "string", "title": "Text", "x-order": 0}}},
+                "Output": {"type": "string"},
+            }
+        },
+    }
+)
+
+# Left out: what the engine mounts into every container, and the time-stamped caches of the package manager.
+ROOTS = ("/bin", "/etc", "/home", "/lib", "/opt", "/root", "/sbin", "/src", "/tmp", "/usr", "/var")
+MOUNTED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab")
+CHANGING = re.compile(r"\.pyc$|^/var/(?:log|cache|lib/(?:apt|dpkg))/|^/etc/ld\.so\.cache$|^/tmp/|^/var/tmp/")
+
+PROJECTS: dict[str, tuple[str, Mapping[str, str | bytes], tuple[str, ...]]] = {
+    "hello": (HELLO, {"data/words.txt": "one\n", "odd/a b": "", "odd/-x": "", "odd/ü": "ü", "odd/[1]*": ""}, ()),
+    "weights-and-ignored": (
+        HELLO,
+        {
+            "data/words.txt": "one\n",
+            "weights/large.bin": b"",
+            "root.bin": b"",
+            ".dockerignore": "*.log\nsecret/**\n!secret/keep.txt\nweights/*.tmp\n",
+            "a.log": "no",
+            "sub/b.log": "yes",
+            "secret/no.txt": "no",
+            "secret/keep.txt": "yes",
+            "weights/no.tmp": "no",
+        },
+        (),
+    ),
+    "user-and-commands": (
+        HELLO.replace(
+            "build:\n",
+            "build:\n  user: app:staff\n  run:\n"
+            "    - echo made > /opt/made && ln -s made /opt/link && chmod 600 /opt/made\n"
+            '    - \'["touch", "/opt/no shell"]\'\n'
+            "    - {command: 'sha256sum /key $(env | grep -c TOKEN) > /opt/seen || true', mounts:"
+            " [{type: secret, id: key, target: /key}, {type: secret, id: token, env: TOKEN}]}\n"
+            "    - {command: 'cp /mounted /opt/mounted && touch /kept/x', mounts:"
+            " [{type: bind, source: data/words.txt, target: /mounted}, {type: cache, id: kept, target: /kept}]}\n",
+        )
+        + "environment: [A=1, 'B=$x \"y\"', 'PATH_LIKE=a:b']\n",
+        {"data/words.txt": "one\n"},
+        ("--secret", "id=key,src=key.txt", "--secret", "id=token,env=THE_TOKEN", "--label", "team=a b"),
+    ),
+    "imported-schema": (
+        HELLO,
+        {
+            "data/words.txt": "one\n",
+            "choices.py": "import random\nNAMES = sorted(['a', 'b'])\n",
+            "predict.py": "import os\nfrom cog import BasePredictor, Input\nfrom choices import NAMES\n"
+            "class Predictor(BasePredictor):\n"
+            "    def predict(self, x: str = Input(choices=[n.upper() for n in NAMES + os.environ.get('X', 'c').split()]))"
+            " -> str:\n        return x\n",
+        },
+        (),
+    ),
+    "wheels-beside-system-packages": (
+        HELLO.replace("python_packages:\n    - six==1.16.0", "python_requirements: r.txt").replace(
+            "build:\n", "build:\n  system_packages: [zstd, file]\n"
+        ),
+        {"r.txt": "--only-binary :all:\nsix==1.16.0\nhttpie==3.2.2\nsetuptools\n"},
+        (),
+    ),
+    "lines-and-local-packages": (
+        LINES_CONFIG + "train: predict.py:train\n",
+        {
+            **LINES,
+            "predict.py": "from cog import BasePredictor\nclass Predictor(BasePredictor):\n"
+            "    def predict(self, x: int) -> int:\n        return x\n"
+            "def train(n: int) -> str:\n    return str(n)\n",
+        },
+        ("--installer", "pip"),
+    ),
+    "numbers-and-values": (
+        HELLO.replace("build:\n", 'build:\n  user: "1234:5678"\n  run: [touch /made-by-root]\n')
+        + yaml.safe_dump({"environment": [f"V{number}={value}" for number, value in enumerate(VALUES)]}),
+        {"data/words.txt": "one\n", "weights/large.bin": b""},
+        ("--legacy-labels",),
+    ),
+    "on-a-base-of-ones-own": (
+        HELLO.replace("build:\n", "build:\n  system_packages: [cowsay]\n"),
+        {},
+        ("--base-image", "python:3.11-slim-bookworm", "--no-source"),
+    ),
+    "cuda": (
+        'build:\n  gpu: true\n  cuda: "12.4"\n  python_version: "3.11"\n  python_packages: [six==1.16.0]\n'
+        "predict: predict.py:Predictor\n",
+        {"schema.json": SCHEMA},
+        ("--use-cuda-base-image", "true", "--cuda-python", "image", "--openapi-schema", "schema.json"),
+    ),
+    "separate-weights": (HELLO, {"weights/large.bin": b"", "root.bin": b""}, ("--separate-weights",)),
+}
+
+
+def make(
+    project: MakeProject, name: str, config: str, files: Mapping[str, str | bytes], options: Sequence[str]
+) -> Project:
+    made = project(name, config, files)
+    for path, content in files.items():
+        if content == b"":
+            made.write_large(path, path)
+    if options:
+        made.write("key.txt", "key")
+        made.write(".dockerignore", "key.txt\n")
+    (made.root / "link").symlink_to("data/words.txt")
+    (made.root / "predict.py").chmod(0o750)
+    return made
+
+
+class Pair:
+    """One project, built by both engines."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        project: MakeProject,
+        name: str,
+        config: str,
+        files: Mapping[str, str | bytes],
+        options: Sequence[str],
+    ) -> None:
+        made = make(project, name, config, files, options)
+        self.images = {}
+        for which in ("docker", "buildkit"):
+            reference = engine.name(f"{which}-{name}")
+            words = ["build", "--engine", which, "-t", reference, "--progress", "quiet", *options]
+            made.cogc(*words, environment={"THE_TOKEN": "t"})
+            self.images[which] = Image(engine, reference)
+
+    def tree(self, which: str) -> dict[str, Entry]:
+        found = self.images[which].tree(*ROOTS)
+        return {path: _comparable(path, entry) for path, entry in found.items() if path not in MOUNTED}
+
+    def config(self, which: str) -> dict[str, Any]:
+        image = self.images[which]
+        config = dict(image.config)
+        config["Labels"] = {key: value.replace(f"{which}-", "") for key, value in image.labels.items()}
+        return {key: value for key, value in config.items() if value}
+
+
+def _comparable(path: str, entry: Entry) -> Entry:
+    """What must be the same: of files that tell the time only that they are there."""
+    return Entry(entry.mode, entry.owner, 0, "") if CHANGING.search(path) else entry
+
+
+def assert_equal(pair: Pair) -> None:
+    """The same files with modes, owners, contents and links, and the same configuration and labels."""
+    assert differences(pair.tree("buildkit"), pair.tree("docker")) == []
+    assert differences(pair.config("buildkit"), pair.config("docker")) == []
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The first of them: whole trees would be too much to print."""
+    names = sorted(ours.keys() | theirs.keys())
+    found = [(name, ours.get(name), theirs.get(name)) for name in names if ours.get(name) != theirs.get(name)]
+    return found[:10]
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_both_back_ends_make_the_same_image(engine: Engine, project: MakeProject, name: str) -> None:
+    assert_equal(Pair(engine, project, name, *PROJECTS[name]))
+
+
+@settings(
+    max_examples=3,
+    derandomize=True,  # the same sample each time, so that the engine's cache has most of it
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(config=random_configs(SAID, ("file", "zstd")), more=random_files, large=random_weights)
+def test_random_projects(
+    engine: Engine, project: MakeProject, config: dict[str, Any], more: dict[str, str], large: dict[str, int]
+) -> None:
+    name = f"random-{next(NUMBERS)}"
+    files = {**more, **dict.fromkeys(large, b"")}
+    options = ("--secret", "id=s,src=key.txt", "--secret", "id=t,env=THE_TOKEN")
+    assert_equal(Pair(engine, project, name, json.dumps(config, ensure_ascii=False), files, options))
