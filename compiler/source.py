@@ -6,12 +6,12 @@ to JSON and be read back without the text it came from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .record import record
 
 __all__ = ["SourceFile", "Span"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(kw_only=False, order=True)
 class Span:
     """A range of characters in one file.
 
@@ -39,7 +39,7 @@ class Span:
         return cls(file, 1, 1, 1, 2)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class SourceFile:
     """The decoded text of one file of the user, under the name shown to them."""
 

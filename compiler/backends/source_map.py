@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..ir.nodes import ResolvedBuild, Stage, Step
+from ..record import record
 
 __all__ = ["Instruction", "SourceMap", "instructions_of", "mark", "without_marks"]
 
@@ -23,7 +23,7 @@ _HEREDOC = re.compile(r"<<-?(['\"]?)(\w+)\1")
 _MAKE_LAYERS = ("ADD", "COPY", "RUN", "WORKDIR")
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Instruction:
     """An instruction: its keyword, the line it begins on, from 1, and the stage it is in."""
 
@@ -32,7 +32,7 @@ class Instruction:
     stage: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class SourceMap:
     """`places[n]` is the (stage, step) of line n + 1; None where a line belongs to no step."""
 

@@ -11,7 +11,6 @@ import http.client
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -27,7 +26,7 @@ _SHORT_SECONDS = 10.0
 _MAX_SHOWN = 500
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Health:
     """What the server says about the model, such as STARTING or READY, and its logs of setup."""
 

@@ -16,11 +16,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..diagnostics import Diagnostic, report
+from ..record import record
 from ..suggest import closest
 from .media import data_url, media_type_of
 from .operation import InputField, Operation, Schema, alternatives, is_file
@@ -33,7 +33,7 @@ _BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "1": Tr
 _STANDARD_INPUT = ("-", "@-")
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Given:
     """One `-i`. `name` is None where only a value was given, which is the one input of a model that has one."""
 
@@ -41,7 +41,7 @@ class Given:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class JsonGiven:
     """The object of `--json`."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic, has_errors, report
 from ..disk import describe
 from ..engines.outputs import STANDARD_OUTPUT
+from ..record import record
 from ._buildkit import buildkit_request
 from ._outputs import Destinations, destinations
 from ._project import (
@@ -49,7 +49,7 @@ class Refused(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Built:
     """A project whose image is there."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from ..diagnostics import Diagnostic, Edit, Fix, report
 from ..frontend.config import Config, Target
 from ..frontend.files import FileProblem
 from ..ir.nodes import ResolvedBuild
+from ..record import record
 from ._checkup import Check, Finding, Skipped, findings_of
 from ._project import Project
 
@@ -31,7 +31,7 @@ _KEY_NAMES = re.compile(r"\.(?:pem|key)$")
 _MOST_KEY_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Examined:
     """A project as far as it could be read: None and the errors where there is none."""
 

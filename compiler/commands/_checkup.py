@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ..diagnostics import Diagnostic, Severity
+from ..record import record
 from ..source import Span
 
 __all__ = ["Check", "Finding", "Group", "Outcome", "Skipped", "findings_of", "run_check"]
@@ -15,7 +15,7 @@ Group: TypeAlias = Literal["Config", "Python", "Environment"]
 Level: TypeAlias = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Finding:
     """What a check has found. `place` is `file:line` where there is one; `fix` is what --fix may do about it."""
 
@@ -35,7 +35,7 @@ class Skipped(Exception):
     """A check has nothing to look at; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Check:
     """A check: its name, its group, and what it does. It returns a remark for a line of its own, or findings."""
 
@@ -44,7 +44,7 @@ class Check:
     look: Callable[[], str | Iterable[Finding]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Outcome:
     """What became of a check."""
 

@@ -7,13 +7,14 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from ..diagnostics import Diagnostic, report
 from ..disk import ProjectFiles
 from ..frontend.files import FileEntry
+from ..record import record
 from ._at_revision import RevisionProblem, at_revision, split_revision
 from ._project import Project, load_project
 
@@ -63,7 +64,7 @@ class ComparedFiles:
         return self._beside if path in self._ignored else self._own
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Compared:
     """One of the two. `directory` is the name of the project's folder, also where it was unpacked elsewhere."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..diagnostics import Diagnostic
 from ..driver import Compilation, compile_project, files_of_steps, matrix_of
@@ -14,6 +14,7 @@ from ..frontend.lower import BuildOptions
 from ..ir.build_changes import build_changes
 from ..ir.cache import KeyedStep, LostStep, Place, keyed_steps, lost_steps
 from ..ir.size import SizePart
+from ..record import record
 from ._compared import Compared, compared_project
 from ._project import Project, source_of
 
@@ -22,7 +23,7 @@ __all__ = ["Comparison", "Side", "compare", "compile_side"]
 _MOST_FILES = 5  # that are named
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Side:
     """One build, and the files that its steps take."""
 
@@ -31,7 +32,7 @@ class Side:
     taken: tuple[ContextFiles, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Comparison:
     """What came out. `parts` are the sizes of B's image, by the step that makes them."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ from ..disk import ProjectFiles, describe, find_upward
 from ..frontend.files import FileProblem
 from ..frontend.matrix_table import read_table
 from ..frontend.project_matrix import CHECKSUMS, DIRECTORY, read_project_tables
+from ..record import record
 from ..source import Span
 
 __all__ = ["Tables", "bundled_tables", "project_root", "tables_at", "used_tables"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Tables:
     """A set of tables. `raw` are those read from files, by name; others are those that come with cogc.
 

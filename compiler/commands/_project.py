@@ -8,12 +8,13 @@ import re
 import stat
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ..diagnostics import Diagnostic, Severity, has_errors, report
 from ..disk import ProjectFiles, describe, find_upward
+from ..record import record
 from ..source import SourceFile, Span
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _MOST_SCHEMA_BYTES = 16 * 1024 * 1024
 FORMATS = ("text", "concise", "json", "sarif", "github")
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Project:
     """A project on disk: its root, the configuration's name in it and bytes.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Diagnostic, has_errors
+from ..record import record
 from ._project import Project, build_options, load_project, source_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "asked", "fact_lines", "span_document"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Asked:
     """What a project asks for, and the matrix that answers."""
 

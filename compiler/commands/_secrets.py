@@ -8,16 +8,16 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Diagnostic, report
 from ..frontend.config import Config, SecretMount
+from ..record import record
 
 __all__ = ["Secret", "check_secrets", "parse_secret"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Secret:
     """A secret by its id: the file it is in, or the variable that has it."""
 

@@ -20,10 +20,11 @@ import contextlib
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..diagnostics import Diagnostic, report
+from ..record import record
 from ..source import Span
 
 __all__ = ["Dockerignore"]
@@ -46,7 +47,7 @@ class _Token(NamedTuple):
 _WILDCARDS = {"*": _Token("star"), "?": _Token("one")}
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Pattern:
     """`is_exception` says that the line starts with `!`. `segments` are for `may_reinclude_below`.
 
@@ -61,7 +62,7 @@ class _Pattern:
     is_open: bool = field(default=False, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Dockerignore:
     """The patterns of a .dockerignore file, in order. `Dockerignore()` excludes nothing.
 

@@ -6,8 +6,9 @@ Paths are relative to the project root, with forward slashes and no leading `./`
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from ..record import record
 
 __all__ = ["FileEntry", "FileProblem", "Files"]
 
@@ -21,7 +22,7 @@ class FileProblem(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class FileEntry:
     """One thing found by `Files.walk`.
 

@@ -18,6 +18,7 @@ from yaml.reader import Reader
 from yaml.resolver import Resolver
 
 from ..diagnostics import Diagnostic, Note, report
+from ..record import record
 from ..source import SourceFile, Span
 
 __all__ = ["Entry", "MappingNode", "ScalarNode", "SequenceNode", "TreeNode", "decode", "parse"]
@@ -30,7 +31,7 @@ MAX_NODES = 50_000
 _YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ScalarNode:
     """A scalar. `text` is what was written (quotes removed), `value` what YAML makes of it."""
 
@@ -40,7 +41,7 @@ class ScalarNode:
     is_quoted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class SequenceNode:
     """A list of nodes."""
 
@@ -48,7 +49,7 @@ class SequenceNode:
     items: tuple[TreeNode, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Entry:
     """One key of a mapping with its value."""
 
@@ -57,7 +58,7 @@ class Entry:
     value: TreeNode
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class MappingNode:
     """A mapping in the order written; keys are unique."""
 
@@ -153,7 +154,7 @@ class _LimitReached(Exception):
         self.diagnostic = diagnostic
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class _Open:
     """A collection that is being read: its start, and what has been read of it."""
 

@@ -12,9 +12,9 @@ import codecs
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..record import record
 from ..source import Span
 
 __all__ = ["LogicalLine", "decode_requirements", "forbidden_character", "item_lines", "logical_lines"]
@@ -42,7 +42,7 @@ class _Piece(NamedTuple):
     column: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class LogicalLine:
     """One line after joining and cutting: `text` has no white space at its ends and is not empty.
 

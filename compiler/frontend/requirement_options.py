@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from ..record import record
 
 __all__ = [
     "DIRECTIVES",
@@ -66,7 +67,7 @@ _NEEDS_QUOTES = re.compile(r"[\s\"'\\]")
 _NEEDS_SHLEX = re.compile(r"[\"'\\]")
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class LineOption:
     """One option of a line: its long name, its value ('' for a flag), and the name as it is written."""
 

@@ -32,6 +32,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from ..diagnostics import Diagnostic, Note, report
 from ..ir.requirement import Requirement, RequirementKind
+from ..record import record
 from ..source import Span
 from .files import FileProblem, Files
 from .requirement_lines import LogicalLine, decode_requirements, forbidden_character, item_lines, logical_lines
@@ -88,7 +89,7 @@ _SINGLE_EQUALS = re.compile(r"[\w.\-\[\], ]+=[^=]")
 _Result = tuple[Requirement | None, tuple[Diagnostic, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Scope:
     """Where a line stands: `directory` is what its local paths are relative to."""
 
@@ -98,7 +99,7 @@ class _Scope:
     is_item: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Statement:
     """A logical line cut into the part before its options, and the options."""
 
@@ -176,7 +177,7 @@ def needs_git(requirements: Iterable[Requirement]) -> Requirement | None:
     return next((item for item in requirements if item.url is not None and item.url.lower().startswith("git+")), None)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class _Reader:
     """Reads files that include each other and gathers what they hold."""
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..diagnostics import Diagnostic, report
+from ..record import record
 from .dockerignore import Dockerignore
 from .files import FileEntry
 
@@ -32,7 +33,7 @@ _EXCLUDED_SUFFIXES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Weights:
     """What gets its own layer. Paths are relative to the project root, shallow ones first, then by name.
 
@@ -45,7 +46,7 @@ class Weights:
     sizes: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class _Found:
     """What one walk shows: candidates with their sizes, and one code file for each directory with code below."""
 

@@ -36,6 +36,19 @@ class Shown:
         return f"<{self.name}>"
 
 
+@record(kw_only=False, order=True)
+class Place:
+    line: int
+    column: int = 1
+    seen: list[int] = field(default_factory=list, compare=False)
+    _kept: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+
+@record(eq=False)
+class Identity:
+    name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
     origin: str | None = field(default=None, compare=False, repr=False)
@@ -78,3 +91,46 @@ def test_nothing_can_be_changed() -> None:
         with pytest.raises(FrozenInstanceError):
             change()
     assert not hasattr(pair, "__dict__")
+
+
+def test_values_by_place_are_as_those_of_a_dataclass() -> None:
+    for _ in range(60):  # the first objects of a class are made in another way than the later ones
+        place = Place(3, 4)
+        assert (place.line, place.column, place.seen, place._kept) == (3, 4, [], {})
+        assert Place(3) == Place(line=3) == Place(3, column=1)
+        assert place.seen is not Place(3, 4).seen
+        assert repr(place) == "Place(line=3, column=4, seen=[])"
+        assert sorted([Place(2), Place(1, 9), Place(1, 2)]) == [Place(1, 2), Place(1, 9), Place(2)]
+        assert replace(place, column=9) == Place(3, 9)
+        for wrong in ((1, 2, [], {}), ()):
+            with pytest.raises(TypeError):
+                Place(*wrong)
+        with pytest.raises(TypeError):
+            Place(1, line=2)  # type: ignore[misc]
+        with pytest.raises(FrozenInstanceError):
+            place.line = 1  # type: ignore[misc]
+        match place:
+            case Place(line, column):
+                assert (line, column) == (3, 4)
+            case _:
+                pytest.fail("no match by place")
+
+
+def test_identity_and_order() -> None:
+    one = Identity(name="a")
+    assert one != Identity(name="a")
+    assert len({one, Identity(name="a")}) == 2
+    with pytest.raises(TypeError):
+        _ = Place(1) < 1  # type: ignore[operator]
+    for compare in ("__lt__", "__le__", "__gt__", "__ge__"):
+        mine = [getattr(Place(1, 2), compare)(Place(*other)) for other in ((1, 2), (1, 3), (0, 9))]
+        assert mine == [getattr((1, 2), compare)(other) for other in ((1, 2), (1, 3), (0, 9))]
+
+
+def test_late_objects_check_their_arguments_too() -> None:
+    for _ in range(60):
+        assert Pair(left=1) == Pair(left=1, right=0)
+        with pytest.raises(TypeError, match="left"):
+            Pair()  # type: ignore[call-arg]
+        with pytest.raises(TypeError):
+            Pair(left=1, middle=2)  # type: ignore[call-arg]

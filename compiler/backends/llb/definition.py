@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from ...record import record
 from ...source import Span
 from .ops import Note, Op, Output, Platform
 from .schema import LLB
@@ -19,7 +20,7 @@ __all__ = ["Definition", "MarshalledOp", "marshal"]
 _LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".txt": "pip-requirements"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class MarshalledOp:
     """An operation as bytes. `op` is None for the last one, which only names the result.
 
@@ -44,7 +45,7 @@ class MarshalledOp:
         return found | ({"ignore_cache": True} if note.ignores_cache else {})
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Definition:
     """A whole graph. `files` are the texts that spans point into, as (name, content)."""
 

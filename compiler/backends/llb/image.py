@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from ...ir.nodes import Variable
+from ...record import record
 from .ops import Platform
 
 __all__ = ["DEFAULT_PATH", "EMPTY_IMAGE", "ImageConfig", "full_reference", "image_document", "read_image"]
@@ -18,7 +19,7 @@ __all__ = ["DEFAULT_PATH", "EMPTY_IMAGE", "ImageConfig", "full_reference", "imag
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ImageConfig:
     """What a container starts with. `environment` and `labels` are (name, value) pairs with unlike names.
 

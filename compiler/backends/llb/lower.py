@@ -114,7 +114,7 @@ class LlbOptions:
     splits_context: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Lowered:
     """A graph and its image. `steps` says which step of the IR each operation is from, by its name.
 

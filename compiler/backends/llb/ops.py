@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeAlias, assert_never
 
+from ...record import record
 from ...source import Span
 
 __all__ = [
@@ -45,7 +46,7 @@ _SHARING = {"shared": 0, "private": 1, "locked": 2}
 _BIND, _SECRET, _CACHE = 0, 1, 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Platform:
     """What a result runs on, such as linux/amd64 or linux/arm/v7."""
 
@@ -69,7 +70,7 @@ class Platform:
         return {"architecture": self.architecture, "os": self.os, "variant": self.variant}
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Note:
     """What an operation is called when people watch it, and the places in files that it came from."""
 
@@ -78,7 +79,7 @@ class Note:
     ignores_cache: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Output:
     """A file tree that an operation makes: that of number `index`."""
 
@@ -89,7 +90,7 @@ class Output:
 # -- sources ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(eq=False)
 class ImageSource:
     """The root file system of an image, by its full name with tag or digest.
 
@@ -118,7 +119,7 @@ class ImageSource:
         return {"source": {"identifier": f"docker-image://{self.reference}", **attributes}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(eq=False)
 class LocalSource:
     """A directory of the client, without what `excludes` matches, and with `includes` only what they match.
 
@@ -163,7 +164,7 @@ def _json(texts: Sequence[str]) -> str:
 # -- commands --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class BindFrom:
     """A file or directory of another result at `target`, read-only; `selector` is its path there."""
 
@@ -172,7 +173,7 @@ class BindFrom:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class CacheDirectory:
     """A directory that the daemon keeps from build to build."""
 
@@ -181,7 +182,7 @@ class CacheDirectory:
     sharing: Literal["shared", "private", "locked"] = "shared"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class SecretFile:
     """A secret of the client as a file that only its owner reads."""
 
@@ -190,7 +191,7 @@ class SecretFile:
     is_required: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class SecretVariable:
     """A secret of the client as an environment variable."""
 
@@ -202,7 +203,7 @@ class SecretVariable:
 ExecMount: TypeAlias = BindFrom | CacheDirectory | SecretFile | SecretVariable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(eq=False)
 class Exec:
     """A program that runs on top of `root`; its output is the root file system afterwards.
 
@@ -293,7 +294,7 @@ def _mount(mount: BindFrom | CacheDirectory | SecretFile, inputs: tuple[Output, 
 # -- files -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Owner:
     """A user and a group, each a name or a number; `group` None is that of root for a number, else the user's."""
 
@@ -321,7 +322,7 @@ def _account(name: str, names: int) -> dict[str, Any]:
     return {"by_id": int(name)} if name.isdigit() else {"by_name": {"name": name, "input": names}}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class CopyFiles:
     """Copy the path `path` of `source`: a file, or what is in a directory, to `destination`.
 
@@ -336,7 +337,7 @@ class CopyFiles:
     excludes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class MakeDirectory:
     """Make a directory and those above it."""
 
@@ -346,7 +347,7 @@ class MakeDirectory:
     seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class MakeFile:
     """Write a file with its time in seconds since 1970."""
 
@@ -359,7 +360,7 @@ class MakeFile:
 Action: TypeAlias = CopyFiles | MakeDirectory | MakeFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(eq=False)
 class FileOp:
     """Changes of files on top of `base` (None: of nothing), one after the other, as one layer."""
 
@@ -436,7 +437,7 @@ def _time(seconds: int | None) -> int:
 # -- layers ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(eq=False)
 class Merge:
     """Trees laid over one another, the last on top, each keeping its own layers."""
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from ...record import record
 
 __all__ = ["Message", "Schema", "WireError"]
 
@@ -30,7 +31,7 @@ class WireError(ValueError):
     """Bytes that are no message."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Field:
     number: int
     name: str

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from ...record import record
 from .errors import Unreachable
 
 __all__ = ["Address", "find_address"]
@@ -21,7 +21,7 @@ _DOCKER_SOCKET = "/var/run/docker.sock"
 _TCP_PORT = 1234
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Address:
     """A daemon. `place` is a path, `host:port`, or the words of a program whose standard streams lead there.
 

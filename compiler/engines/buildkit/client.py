@@ -20,6 +20,7 @@ from typing import Any
 from ...backends.llb.definition import Definition
 from ...backends.llb.image import full_reference
 from ...backends.llb.ops import Platform
+from ...record import record
 from .errors import BuildkitError, CallFailed, ConnectionLost
 from .grpc import UNIMPLEMENTED, Call, Connection
 from .messages import SERVICES
@@ -38,7 +39,7 @@ _SEVERAL = "exporter.multiple"
 _SOURCE_TYPE = "github.com/moby/buildkit/errdefs.Source+json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Export:
     """What is done with the result.
 
@@ -52,14 +53,14 @@ class Export:
     frontend_attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Solved:
     """A graph that the daemon knows, by its id there."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Result:
     """What an image is: a graph for each platform, with the document of its configuration."""
 

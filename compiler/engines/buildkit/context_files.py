@@ -19,6 +19,7 @@ from urllib.parse import unquote_plus
 
 from ...disk import describe
 from ...frontend.dockerignore import Dockerignore
+from ...record import record
 from .errors import BuildkitError
 from .grpc import Call
 from .messages import SERVICES
@@ -37,7 +38,7 @@ _GO_TYPES = {
 _GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Entry:
     """Something that is sent: `message` describes it, `status` is what it was when it was listed."""
 

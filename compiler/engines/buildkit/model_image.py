@@ -29,6 +29,7 @@ from ...frontend.lower import SCHEMA_FILE
 from ...ir.credentials import without_credentials
 from ...ir.nodes import ImageBase, ResolvedBuild
 from ...ir.outputs import FREEZE_FILE, freeze_build, schema_build
+from ...record import record
 from .. import EngineFailure, Reporter
 from ..docker.build_display import Mode, display_for
 from ..docker.build_progress import BuildProgress
@@ -52,7 +53,7 @@ __all__ = ["BuildkitRequest", "build_with_buildkit"]
 _STORE_LABEL = "org.mobyproject.buildkit.worker.containerd.namespace"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BuildkitRequest:
     """What image is wanted, and where it goes.
 

@@ -11,10 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...record import record
 from .build_progress import BuildProgress, BuildStep, Change
 from .cli import DockerCli
 
@@ -24,7 +24,7 @@ _AT_LINE = re.compile(r"^(\S+):(\d+)$")
 _GRACE_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BuildRequest:
     """What is built, and where the result goes.
 
@@ -55,7 +55,7 @@ class BuildRequest:
     timestamp: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BuildResult:
     """A build that worked. `digest` is that of the image, where there is one."""
 

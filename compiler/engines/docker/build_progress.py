@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ...record import record
+
 __all__ = ["BuildProgress", "BuildStep", "Change"]
 
 _KEPT_LINES = 200
@@ -64,7 +66,7 @@ class BuildStep:
         return re.sub(r"\s+", " ", found["text"] if found else self.name)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Change:
     """What one line of the builder says about a step: it began, ended, or printed `line` (to stream 1 or 2)."""
 

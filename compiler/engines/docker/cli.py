@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from ...diagnostics import report
+from ...record import record
 from .. import EngineFailure, Reporter
 from ..processes import ends_with_parent
 from .problems import diagnose
@@ -23,7 +23,7 @@ _MASKED = ("--build-arg", "--env", "-e")
 _MOST_SHOWN = 200  # characters of one word
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Finished:
     """A call that came to its end: exit code, standard output and standard error."""
 
@@ -32,7 +32,7 @@ class Finished:
     errors: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class DockerCli:
     """Calls of the docker program."""
 

@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from ...disk import write_atomically
+from ...record import record
 
 __all__ = ["Frozen", "frozen_inputs", "read_frozen", "write_frozen"]
 
@@ -17,7 +18,7 @@ _FILE = ".cog/cache/pip_freeze.json"
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Frozen:
     """What was installed (`packages`, lines of pip freeze), from what inputs, and in which layers of the image."""
 

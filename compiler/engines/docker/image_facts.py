@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from ...diagnostics import report
+from ...record import record
 from .. import EngineFailure
 from .cli import DockerCli
 from .problems import diagnose
@@ -26,7 +26,7 @@ _CONFIG = ("run.cog.config", "org.cogmodel.config")
 _SCHEMA = ("run.cog.openapi_schema", "org.cogmodel.openapi_schema")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ImageFacts:
     """An image. `layers` are (what made it, size in bytes), the lowest first; sizes are those of unpacked files.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ...backends.source_map import Instruction, SourceMap
 from ...ir.nodes import Copy, ImageBase, ResolvedBuild, StageBase, Step, WeightLayer
 from ...ir.titles import step_title
+from ...record import record
 from .build_progress import BuildProgress, BuildStep
 from .cli import DockerCli
 from .image_facts import image_history
@@ -16,7 +16,7 @@ from .image_facts import image_history
 __all__ = ["Layer", "image_layers"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Layer:
     """One layer, or all those of the base image. `size_bytes` is that of its files, unpacked.
 

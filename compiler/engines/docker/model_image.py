@@ -24,6 +24,7 @@ from ...frontend.lower import SCHEMA_FILE
 from ...ir.credentials import without_credentials
 from ...ir.nodes import ResolvedBuild
 from ...ir.outputs import FREEZE_FILE, freeze_build, schema_build
+from ...record import record
 from .. import EngineFailure
 from ..outputs import STANDARD_OUTPUT, Output, placed
 from .build import BuildFailed, BuildRequest, BuildResult, build
@@ -44,7 +45,7 @@ SCHEMA_LABEL = "run.cog.openapi_schema"
 MOST_LABEL_BYTES = 120_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ModelSource:
     """A project on disk and its compilation, which is free of errors. `config_file` is the name of its cog.yaml."""
 
@@ -53,7 +54,7 @@ class ModelSource:
     compilation: Compilation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ImageRequest:
     """What image is wanted. `build` has what buildx is told besides; its context and Dockerfile are filled in here.
 
@@ -69,7 +70,7 @@ class ImageRequest:
     dockerfile: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class WeightsState:
     """The separate weights image, and whether it had to be built."""
 
@@ -77,7 +78,7 @@ class WeightsState:
     is_built: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BuiltImage:
     """What came out. `seconds` is the time of everything, `engine_seconds` that of the docker program."""
 

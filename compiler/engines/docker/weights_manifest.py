@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ...disk import ProjectFiles, write_atomically
 from ...frontend.dockerignore import Dockerignore
 from ...frontend.files import FileEntry
 from ...ir.nodes import WeightLayer
+from ...record import record
 
 __all__ = ["MANIFEST", "Manifest", "make_manifest", "read_manifest", "write_manifest"]
 
@@ -26,7 +26,7 @@ _FORMAT = 1
 _BLOCK_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Manifest:
     """`files` are (path, SHA-256, mode, size in bytes, time of change in ns), sorted; `image` is the image's id.
 

@@ -10,9 +10,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from ...diagnostics import report
+from ...record import record
 from .. import EngineFailure, Reporter
 
 __all__ = ["Interpreter", "is_wanted", "nearest_python", "own_python", "probe", "wanted_python"]
@@ -38,7 +38,7 @@ _PLACES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Interpreter:
     """A CPython by its path; `version` has three parts."""
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ...record import record
+
 __all__ = ["MUTATORS", "Assigned", "Binding", "Defined", "Dynamic", "Function", "Imported", "index"]
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -18,7 +20,7 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 MUTATORS = {"append", "extend", "insert", "update", "add", "pop", "remove", "clear", "setdefault", "sort", "reverse"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Imported:
     """`import module` (name is None) or `from module import name`."""
 
@@ -27,21 +29,21 @@ class Imported:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Assigned:
     """A name with one value."""
 
     value: ast.expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Defined:
     """A class or a function."""
 
     node: ast.ClassDef | Function
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Dynamic:
     """A name whose value depends on what the module does when it runs."""
 
@@ -56,7 +58,7 @@ def index(body: Iterable[ast.stmt]) -> tuple[dict[str, Binding], list[Imported]]
     return indexer.bindings, indexer.star_imports
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class _Indexer:
     bindings: dict[str, Binding] = field(default_factory=dict)
     star_imports: list[Imported] = field(default_factory=list)

@@ -11,12 +11,13 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ...record import record
 from .bindings import MUTATORS, Function
 
 __all__ = ["Effects", "effects_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Effects:
     """`names` are the module's own that called functions change, `attributes` those that are set on anything."""
 
@@ -48,7 +49,7 @@ def _nodes(statements: list[ast.stmt]) -> Iterator[ast.AST]:
             pending += ast.iter_child_nodes(node)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class _Code:
     """What has been seen so far: which functions there are, and which names are called."""
 

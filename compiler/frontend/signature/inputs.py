@@ -10,9 +10,10 @@ import ast
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from ...record import record
 from .annotations import SUPPORTED_TYPES, TypeReader
 from .checks import check_field
 from .constants import Folder, NotConstant, Thunk
@@ -39,7 +40,7 @@ _MEANT = {"gt": "ge", "lt": "le", "min": "ge", "max": "le", "minimum": "ge", "ma
           "options": "choices", "enum": "choices", "pattern": "regex", "title": "description"}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Parameter:
     """One parameter of a function, without `self`."""
 
@@ -67,7 +68,7 @@ def _parameters(arguments: ast.arguments, is_method: bool) -> list[Parameter]:
     return [*found, *(Parameter(node, default) for node, default in keyword)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class _InputCall:
     """An `Input(...)` call and the expressions of its arguments."""
 

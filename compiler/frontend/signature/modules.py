@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ...record import record
 from ...source import Span
 from ..files import FileProblem, Files
 from .bindings import Assigned, Binding, Defined, Dynamic, Function, Imported, index
@@ -41,7 +42,7 @@ MAX_HOPS = 20
 MAX_STEPS = 20_000
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, repr=False, eq=False)
 class Module:
     """One parsed file.
 
@@ -83,14 +84,14 @@ class Module:
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class External:
     """A name outside the project, such as `cog.Path`; aliases of the same thing have one spelling."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Local:
     """A name of one of the project's modules."""
 
@@ -99,7 +100,7 @@ class Local:
     binding: Assigned | Defined | Dynamic
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class ClassMember:
     """A name in the body of a class of the project."""
 
@@ -109,14 +110,14 @@ class ClassMember:
     binding: Assigned | Defined | Dynamic
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class LocalModule:
     """A module of the project."""
 
     module: Module
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Undefined:
     """A name that nothing defines. `is_certain` is False when a star import could define it."""
 

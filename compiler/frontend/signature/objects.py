@@ -31,7 +31,7 @@ _DESCRIBED = {"cog.Input", "pydantic.Field", "dataclasses.field", "pydantic.fiel
 _HARMLESS_BASES = {"builtins.object", "typing.Generic", "abc.ABC", "typing.Protocol"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class ObjectReader:
     """Reads object classes. The annotations of fields are read by the function handed in with each call."""
 

@@ -11,9 +11,10 @@ import operator
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ...record import record
 from .modules import Module
 
 __all__ = [
@@ -36,7 +37,7 @@ class NotConstant(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Thunk:
     """An expression to be folded in the module and with the local names of the place it comes from."""
 
@@ -45,7 +46,7 @@ class Thunk:
     names: Mapping[str, Thunk | object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class ClassValue:
     """A class of the project, as a value."""
 
@@ -53,7 +54,7 @@ class ClassValue:
     node: ast.ClassDef
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class EnumMember:
     """A member of an enum; `value` is what JSON carries."""
 
@@ -78,7 +79,7 @@ def plain(value: Any) -> Any:
             return value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Opaque:
     """A dict value that is not constant, such as a scheduler class of a library."""
 

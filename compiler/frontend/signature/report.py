@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from ...diagnostics import Diagnostic, Fix, Note, Severity, report
+from ...record import record
 from ...source import Span
 from .constants import NotConstant
 from .modules import Module
@@ -26,7 +27,7 @@ def leaves_open(diagnostic: Diagnostic) -> bool:
     return diagnostic.hint == COMPLETED_IN_IMAGE
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Where:
     """The place of an annotation: in which module, as what, and the phrase that names it in messages.
 
@@ -43,7 +44,7 @@ class Where:
     owner: ast.ClassDef | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class Findings:
     """Collects diagnostics. `is_complete` turns False with the first thing that only the image can tell."""
 

@@ -6,8 +6,8 @@ Comes in: a module and a name. Goes out: a `Target`, or None with COG400 to COG4
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 
+from ...record import record
 from ...source import Span
 from ...suggest import closest
 from .dynamic import binding_span, may_define, may_gain_method
@@ -35,7 +35,7 @@ _KNOWN_BASES = ("cog.", "builtins.", "abc.", "typing.", "torch.nn.", "enum.")
 _UNIMPORTED_BASES = {"BasePredictor", "BaseRunner", "Predictor", "ABC", "object"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Target:
     """The function that is called, where it stands, and the class it belongs to."""
 

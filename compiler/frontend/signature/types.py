@@ -6,7 +6,6 @@ Nothing here knows Python syntax or JSON Schema: `analyse` makes these values, `
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Literal, TypeAlias
 
@@ -38,7 +37,7 @@ __all__ = [
 Mode: TypeAlias = Literal["predict", "train"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class JsonObject:
     """A JSON object as (key, value) pairs, in the order of the source."""
 
@@ -63,35 +62,35 @@ class Scalar(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ListOf:
     """An array of one type; also what tuples and sets become in JSON."""
 
     item: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class DictOf:
     """An object with any keys."""
 
     value: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class OptionalOf:
     """A type or None."""
 
     item: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class UnionOf:
     """One of several types, none of them None."""
 
     members: tuple[Type, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class LiteralOf:
     """One of the values that are listed."""
 
@@ -109,7 +108,7 @@ class ObjectField:
     description: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ObjectOf:
     """An object with named fields: a `BaseModel`, a `TypedDict`, a dataclass."""
 
@@ -117,7 +116,7 @@ class ObjectOf:
     fields: tuple[ObjectField, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class IteratorOf:
     """A stream of values, only as the output itself; `is_concatenated` streams are shown as one text."""
 
