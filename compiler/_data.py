@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -99,8 +100,19 @@ def runtime_files() -> tuple[tuple[str, bytes], ...]:
     """What goes into images as /opt/cogc: (path relative to the runtime folder, content), sorted by path."""
     root = _folder("runtime")
     wanted = {"cog": (".py", ".typed"), "cog_server": (".py",), "requirements": (".txt", ".in")}
-    found = (path for folder, kinds in wanted.items() for path in (root / folder).rglob("*") if path.suffix in kinds)
-    return tuple((path.relative_to(root).as_posix(), path.read_bytes()) for path in sorted(found))
+    found = [
+        (place.removeprefix(f"{root}{os.sep}").split(os.sep), os.path.join(place, name))
+        for folder, kinds in wanted.items()
+        for place, _, names in os.walk(root / folder)
+        for name in names
+        if name.endswith(kinds)
+    ]
+    return tuple(("/".join([*parts, os.path.basename(path)]), _content(path)) for parts, path in sorted(found))
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def diagnostic_page(code: str) -> str | None:

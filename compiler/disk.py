@@ -203,38 +203,74 @@ def stage_files(root: Path, staging: str, files: Sequence[tuple[str, bytes]]) ->
     keep_out = directory.parent / ".gitignore"
     if not keep_out.exists():
         write_atomically(keep_out, b"*\n")
-    wanted = {directory / path: content for path, content in files}
-    for path, content in wanted.items():
-        for parent in reversed(path.relative_to(directory).parents[:-1]):
-            if (directory / parent).is_symlink():
-                (directory / parent).unlink()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_symlink():
-            path.unlink()
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)  # left over from something else; the staging directory is ours
-        if not _holds(path, content):
-            write_atomically(path, content, syncs=False)
-        _give_mode(path, 0o644)
-    for path in sorted(directory.rglob("*"), reverse=True):
+    present = _tree(str(directory))
+    directories = {path[:end] for path, _ in files for end, character in enumerate(path) if character == "/"}
+    for path in sorted(directories):  # parents first
+        _make_directory(f"{directory}/{path}", present.get(path))
+    for path, content in files:
+        _stage(f"{directory}/{path}", content, present.get(path))
+    wanted = {path for path, _ in files}
+    for path, mode in sorted(present.items(), reverse=True):  # parents last
         with contextlib.suppress(FileNotFoundError):  # another compilation of the project sweeps as well
-            if path.is_dir() and not path.is_symlink():
-                _give_mode(path, 0o755)
+            if stat.S_ISDIR(mode) and path not in directories:
                 with contextlib.suppress(OSError):
-                    path.rmdir()  # only when it is empty
-            elif path not in wanted and not path.name.endswith(".tmp"):
-                path.unlink()
+                    os.rmdir(f"{directory}/{path}")  # only when it is empty
+            elif not stat.S_ISDIR(mode) and path not in wanted | directories and not path.endswith(".tmp"):
+                os.unlink(f"{directory}/{path}")
 
 
-def _give_mode(path: Path, mode: int) -> None:
+def _tree(directory: str, prefix: str = "") -> dict[str, int]:
+    """The modes of everything below a directory, by path; links are not followed."""
+    found: dict[str, int] = {}
+    with contextlib.suppress(OSError), os.scandir(directory) as children:
+        for child in children:
+            with contextlib.suppress(FileNotFoundError):
+                found[prefix + child.name] = mode = child.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode):
+                    found |= _tree(child.path, f"{prefix}{child.name}/")
+    return found
+
+
+def _make_directory(path: str, present: int | None) -> None:
+    """A directory of the staging directory; `present` is the mode of what was there."""
+    if present is not None and not stat.S_ISDIR(present):
+        _remove(path, present)
+        present = None
+    if present is None:
+        os.makedirs(path, exist_ok=True)
+    _give_mode(path, 0o755, present)
+
+
+def _stage(path: str, content: bytes, present: int | None) -> None:
+    """A file of the staging directory; `present` is the mode of what was there."""
+    if present is not None and not stat.S_ISREG(present):
+        _remove(path, present)
+        present = None
+    if present is None or not _holds(path, content):
+        write_atomically(Path(path), content, syncs=False)
+        present = None
+    _give_mode(path, 0o644, present)
+
+
+def _remove(path: str, present: int) -> None:
+    """Remove what is left over from something else; the staging directory is ours."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(present):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+
+def _give_mode(path: str, mode: int, present: int | None) -> None:
     """Modes end up in the image, so they must not depend on the umask of whoever compiles."""
-    if stat.S_IMODE(path.stat().st_mode) != mode:
+    if stat.S_IMODE(os.stat(path).st_mode if present is None else present) != mode:
         with contextlib.suppress(PermissionError):  # someone else's file; its content is right
-            path.chmod(mode)
+            os.chmod(path, mode)
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _holds(path: str, content: bytes) -> bool:
     try:
-        return path.read_bytes() == content
+        with open(path, "rb") as file:
+            return file.read() == content
     except OSError:
         return False

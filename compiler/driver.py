@@ -213,7 +213,7 @@ def compile_project(source: Source, options: BuildOptions, matrix: Matrix, *, me
     found += problems
     staged = staged_files(resolved, runtime_files()) if resolved else ()
     found += _hidden_artifacts(build, dockerignore)
-    is_hidden = any(dockerignore.excludes(f"{STAGING}/{path}") for path, _ in staged)
+    is_hidden = any(map(dockerignore.below(STAGING).excludes, (f"{STAGING}/{path}" for path, _ in staged)))
     budget, span = _budget(config, options)
     sizes: tuple[SizePart, ...] = ()
     if resolved is not None and (budget is not None or measures):

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, assert_never
 
 from jinja2 import (
     BaseLoader,
+    Environment,
     FileSystemBytecodeCache,
     StrictUndefined,
     Template,
@@ -22,7 +23,6 @@ from jinja2 import (
     TemplateRuntimeError,
     nodes,
 )
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..diagnostics import Diagnostic, report
 from ..ir.node import Cause
@@ -62,7 +62,6 @@ def emit_dockerfile(
     problems = tuple(_dialect_problems(build, options))
     if problems:
         return None, problems
-    environment = _environment(options.bytecode_directory)
     page = {
         "build": build,
         "stages": [_stage_view(number, stage, options) for number, stage in enumerate(build.stages)],
@@ -76,12 +75,12 @@ def emit_dockerfile(
         "copied_python": COPIED_PYTHON,
     }
     if options.template is None:
-        return environment.get_template(TEMPLATE_NAME).render(page), ()
-    return _render_custom(environment, options.template, page)
+        return _environment(options.bytecode_directory).get_template(TEMPLATE_NAME).render(page), ()
+    return _render_custom(_sandbox(options.bytecode_directory), options.template, page)
 
 
 def _render_custom(
-    environment: ImmutableSandboxedEnvironment, template: tuple[str, str, Span | None], page: dict[str, Any]
+    environment: Environment, template: tuple[str, str, Span | None], page: dict[str, Any]
 ) -> tuple[str | None, tuple[Diagnostic, ...]]:
     path, text, span = template
     try:
@@ -110,9 +109,7 @@ def _render_custom(
         return None, (report("COG309", message, span),)
 
 
-def _template_problems(
-    environment: ImmutableSandboxedEnvironment, template: tuple[str, str, Span | None]
-) -> Iterator[Diagnostic]:
+def _template_problems(environment: Environment, template: tuple[str, str, Span | None]) -> Iterator[Diagnostic]:
     """COG309 for a template that does not extend ours, or overrides a block that ours does not have."""
     path, text, span = template
     tree = environment.parse(text)
@@ -216,15 +213,29 @@ def _raise(message: object) -> NoReturn:
 
 
 @cache
-def _environment(bytecode_directory: str | None) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment(bytecode_directory: str | None) -> Environment:
+    """For our template alone, which may call what it likes."""
+    return _equipped(Environment, bytecode_directory, "own")
+
+
+@cache
+def _sandbox(bytecode_directory: str | None) -> Environment:
+    """For the template of a project, and ours below it."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return _equipped(ImmutableSandboxedEnvironment, bytecode_directory, "sandbox")
+
+
+def _equipped(kind: type[Environment], bytecode_directory: str | None, name: str) -> Environment:
+    """An environment with our filters. `name` keeps bytecode apart, which is not the same in a sandbox."""
+    environment = kind(
         loader=_OneTemplate(),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
-        bytecode_cache=FileSystemBytecodeCache(bytecode_directory) if bytecode_directory else None,
+        bytecode_cache=FileSystemBytecodeCache(bytecode_directory, f"{name}_%s.cache") if bytecode_directory else None,
     )
     environment.filters.update(FILTERS)
     environment.globals["raise"] = _raise

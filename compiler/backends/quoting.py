@@ -22,7 +22,6 @@ __all__ = [
 
 _MAX_CHUNK = 15_000
 _LONG_LABEL = 400
-_ESCAPED = str.maketrans({character: f"\\{character}" for character in '\\"$'})
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,=+@%-]+")
 
 
@@ -60,7 +59,7 @@ def _quoted(pieces: Sequence[str]) -> str:
     """Pieces of one value in double quotes, a line each: quoted strings without a blank between are one word."""
     chunks: list[str] = []
     for piece in pieces:
-        escaped = piece.translate(_ESCAPED)
+        escaped = piece.replace("\\", r"\\").replace('"', r"\"").replace("$", r"\$")
         if len(escaped) <= _MAX_CHUNK:
             chunks.append(escaped)
         else:  # Docker reads lines of at most 64 KiB.

@@ -113,6 +113,22 @@ class Dockerignore:
         """Whether `path` is left out of the build context. The root itself never is."""
         return _verdict(self.patterns, self._covering(path)) if path and path != "." else False
 
+    def below(self, directory: str) -> Dockerignore:
+        """The patterns that decide about paths below `directory`, for a look at many of them: the answers are the same.
+
+        A pattern without `**` matches as many parts as it has; a class and an escape may hide a slash.
+        """
+        covering = self._covering(directory)
+        parts = directory.count("/") + 1
+        kept = [
+            index
+            for index, pattern in enumerate(self.patterns)
+            if covering[index] or pattern.text.count("/") >= parts or _may_hide_slashes(pattern.text)
+        ]
+        reduced = Dockerignore(tuple(self.patterns[index] for index in kept))
+        reduced._remember(directory, tuple(covering[index] for index in kept))
+        return reduced
+
     def may_reinclude_below(self, path: str) -> bool:
         """Whether something below the excluded directory `path` may be part of the context all the same.
 
@@ -127,6 +143,9 @@ class Dockerignore:
 
     def _covering(self, path: str) -> tuple[bool, ...]:
         """For each pattern, whether it matches `path` or counted for a directory above it."""
+        known = self._states.get(path.rpartition("/")[0])
+        if known is not None:
+            return _state(self.patterns, path, known)
         above = [path]
         while above[-1] not in self._states and "/" in above[-1]:
             above.append(above[-1].rpartition("/")[0])
@@ -161,6 +180,10 @@ def _state(patterns: tuple[_Pattern, ...], path: str, above: tuple[bool, ...]) -
 def _verdict(patterns: tuple[_Pattern, ...], state: tuple[bool, ...]) -> bool:
     deciding = next((index for index in range(len(state) - 1, -1, -1) if state[index]), None)
     return deciding is not None and not patterns[deciding].is_exception
+
+
+def _may_hide_slashes(text: str) -> bool:
+    return "**" in text or "[" in text or "\\" in text
 
 
 def _may_match_below(pattern: _Pattern, parts: list[str]) -> bool:

@@ -15,7 +15,6 @@ from ..diagnostics import Diagnostic, report
 from ..record import record
 from ..source import Span
 from .files import FileProblem, Files
-from .matrix_table import check_table
 
 __all__ = ["CHECKSUMS", "DIRECTORY", "ProjectTables", "read_project_tables", "render_checksums"]
 
@@ -79,6 +78,8 @@ def read_project_tables(
         return None, tuple(problems)
     whole = hashlib.sha256(render_checksums(tables).encode()).hexdigest()
     if not is_known(whole):
+        from .matrix_table import check_table
+
         bundled = matrix_digests()
         for name, raw in tables.items():
             if bundled.get(name) != sums[name]:

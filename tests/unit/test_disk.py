@@ -137,6 +137,26 @@ def test_staging_makes_the_directory_hold_exactly_the_files(root: Path) -> None:
     assert (root / ".cog/.gitignore").read_bytes() == b"*\n"
 
 
+def test_staged_files_have_the_same_modes_everywhere(root: Path) -> None:
+    stage_files(root, ".cog/build", [("a/b.txt", b"1")])
+    (root / ".cog/build/a").chmod(0o700)
+    (root / ".cog/build/a/b.txt").chmod(0o600)
+    stage_files(root, ".cog/build", [("a/b.txt", b"1"), ("a/c/d.txt", b"2")])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (root / ".cog/build").rglob("*")}
+    assert modes == {"a": 0o755, "b.txt": 0o644, "c": 0o755, "d.txt": 0o644}
+
+
+def test_what_is_in_the_way_of_a_staged_directory_gives_way(root: Path, tmp_path: Path) -> None:
+    stage_files(root, ".cog/build", [("a", b"1"), ("c.txt", b"2")])
+    (root / ".cog/build/link").symlink_to(tmp_path)
+    stage_files(root, ".cog/build", [("a/b.txt", b"1"), ("link/x", b"2")])
+    assert (root / ".cog/build/a/b.txt").read_bytes() == b"1"
+    assert (root / ".cog/build/link/x").read_bytes() == b"2"
+    assert not (root / ".cog/build/link").is_symlink()
+    assert not (root / ".cog/build/c.txt").exists()
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_directory_in_the_place_of_a_staged_file_gives_way(tmp_path: Path) -> None:
     (tmp_path / ".cog/build/requirements.txt/inner").mkdir(parents=True)
     stage_files(tmp_path, ".cog/build", [("requirements.txt", b"six\n")])

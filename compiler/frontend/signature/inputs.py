@@ -7,7 +7,6 @@ COG417, COG418, COG426, COG428 and COG432. Whether the parts of a field fit toge
 from __future__ import annotations
 
 import ast
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -285,6 +284,8 @@ class InputReader:
         elif name == "default_factory":
             problems.append(("`default_factory` is not supported in `Input()`", node))
         else:
+            import difflib  # only for mistakes
+
             close = _MEANT.get(name) or next(iter(difflib.get_close_matches(name, ARGUMENTS, 1)), None)
             suggestion = f"; did you mean `{close}`?" if close else ""
             problems.append((f"`Input()` has no argument `{name}`{suggestion}", node))

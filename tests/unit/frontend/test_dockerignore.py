@@ -228,3 +228,24 @@ def a_minute() -> Iterator[None]:
 @pytest.mark.usefixtures("a_minute")
 def test_no_pattern_takes_exponential_time(pattern: str) -> None:
     ignore(pattern).excludes("a" * 250 + "/" + "a/" * 100 + "a" * 250)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        (".cog/*", "!.cog/build", "*.py", "a"),
+        (".cog",),
+        ("**/*.py", "!**/keep.py"),
+        (".cog/build/runtime", "!.cog/build/runtime/x"),
+        ("?cog/build/*/a.py", "*/build/x"),
+        ("[.]cog/build/x", "\\.cog/build/a.py", ".cog[^a]build"),
+        ("*", "!.cog", ".cog/build/**/keep.py"),
+    ],
+)
+def test_patterns_below_a_directory_give_the_same_answers(lines: tuple[str, ...]) -> None:
+    names = ("x", "a.py", "runtime", "runtime/x", "runtime/a.py", "runtime/deep/keep.py", "runtime/deep/other.py")
+    below = ignore(*lines).below(".cog/build")
+    for name in names:
+        path = f".cog/build/{name}"
+        assert below.excludes(path) == ignore(*lines).excludes(path), path
