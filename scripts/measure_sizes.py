@@ -18,8 +18,11 @@ import tomllib
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from packaging.version import Version
 
 from cogc._data import load_table, matrix_version
 from cogc.engines.uv_resolver import find_uv
@@ -29,12 +32,22 @@ DATE = "2026-11-26"
 MIB = 1024 * 1024
 # Compiled Python beside its source is about as large again: measured over 35 packages.
 BYTECODE = 1.1
-# Which releases: those that people still build. A package with extras is another row.
+# Which releases: those that people still build. (package, oldest release, extras, build in the package's table)
 WANTED = (
     ("torch", "2.0", "", "default"),
+    ("torchvision", "0.15.1", "", "default"),
+    ("torchaudio", "2.0", "", "default"),
     ("tensorflow", "2.13", "", "default"),
     ("tensorflow", "2.15", "and-cuda", "and-cuda"),
+    ("tensorflow-cpu", "2.13", "", "default"),
+    ("onnxruntime-gpu", "1.16", "", "default"),
+    ("onnxruntime-gpu", "1.19", "cuda,cudnn", "cuda-cudnn"),
+    ("xformers", "0.0.20", "", "default"),
+    ("vllm", "0.8", "", "default"),
+    ("jax", "0.4.30", "cuda12", "cuda12"),
+    ("jax", "0.7", "cuda13", "cuda13"),
 )
+PLATFORMS = {"amd64": "x86_64-manylinux_2_36", "arm64": "aarch64-manylinux_2_36"}
 
 SOURCES = {
     "index": {
@@ -137,16 +150,16 @@ class RemoteFile(io.RawIOBase):
         return data
 
 
-def resolved(line: str, python: str, cache: Path) -> list[dict[str, Any]]:
-    """The wheels that a requirement comes to on linux/amd64."""
-    place = cache / f"{hashlib.sha256(f'{line} {python}'.encode()).hexdigest()}.toml"
+def resolved(line: str, python: str, platform: str, cache: Path) -> list[dict[str, Any]]:
+    """The wheels that a requirement comes to."""
+    place = cache / f"{hashlib.sha256(f'{line} {python} {platform}'.encode()).hexdigest()}.toml"
     if not place.exists():
         words = [find_uv(), "pip", "compile", "--quiet", "--no-header", "--no-build", "--no-python-downloads"]
         words += [
             "--python-version",
             python,
             "--python-platform",
-            "x86_64-manylinux_2_36",
+            platform,
             "--format",
             "pylock.toml",
             "-",
@@ -172,23 +185,28 @@ def rows(cache: Path) -> Iterator[dict[str, Any]]:
     for package, since, extra, build in WANTED:
         for row in load_table(package)["rows"]:
             version = row["version"]
-            if row["arch"] != "amd64" or row.get("yanked") or _number(version) < _number(since):
+            if row.get("yanked") or Version(version) < Version(since):
+                continue
+            if build not in {each["id"] for each in row["builds"]}:
                 continue
             python = max((each for each in row["python"] if _number(each) <= (3, 12)), key=_number, default=None)
             if python is None:
                 continue
-            wheels = resolved(f"{package}{f'[{extra}]' if extra else ''}=={version}", python, cache)
+            line = f"{package}{f'[{extra}]' if extra else ''}=={version}"
+            wheels = resolved(line, python, PLATFORMS[row["arch"]], cache)
             if not wheels:
-                print(f"{package} {version}: not resolved", file=sys.stderr)
+                print(f"{line} {row['arch']}: not resolved", file=sys.stderr)
                 continue
+            with ThreadPoolExecutor(8) as pool:
+                installed = pool.map(lambda wheel: installed_bytes(wheel["url"], cache), wheels)
             yield {
                 "package": package,
                 "version": version,
-                "arch": "amd64",
+                "arch": row["arch"],
                 "build": build,
                 "wheels": len(wheels),
                 "download_mib": round(sum(wheel["size"] for wheel in wheels) / MIB),
-                "installed_mib": round(sum(installed_bytes(wheel["url"], cache) for wheel in wheels) / MIB),
+                "installed_mib": round(sum(installed) / MIB),
                 "src": "index",
             }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -37,6 +38,13 @@ class ComparedFiles:
         """Where the file is."""
         return self._holder(path).root / path
 
+    def mode(self, path: str) -> int:
+        """The permissions of a file; 0 where it cannot be looked at."""
+        try:
+            return stat.S_IMODE(self.locate(path).stat(follow_symlinks=False).st_mode)
+        except OSError:
+            return 0
+
     def read(self, path: str) -> bytes:
         """The content of a regular file. Errors: `FileProblem`."""
         return self._holder(path).read(path)
@@ -66,11 +74,16 @@ class ComparedFiles:
 
 @record(kw_only=False)
 class Compared:
-    """One of the two. `directory` is the name of the project's folder, also where it was unpacked elsewhere."""
+    """One of the two. `directory` is the name of the project's folder, also where it was unpacked elsewhere.
+
+    `has_modes`: the permissions of its files are those that are built. A git revision knows who may execute a file, and
+    no more.
+    """
 
     project: Project
     files: ComparedFiles
     directory: str
+    has_modes: bool = True
 
 
 def compared_project(
@@ -118,7 +131,7 @@ def _at(
     folder = Path(path) if unpacked.is_dir() else Path(path).parent
     files = ComparedFiles(project.root, folder, _ignored(folder))
     labelled = replace(project, label=f"{revision}:{'' if str(folder) == '.' else f'{folder.as_posix()}/'}")
-    return Compared(labelled, files, folder.resolve().name), found
+    return Compared(labelled, files, folder.resolve().name, has_modes=False), found
 
 
 def _ignored(folder: Path) -> list[str]:

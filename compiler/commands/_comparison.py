@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -95,7 +96,7 @@ class _Contents:
         return {
             taken.place: repr(
                 [
-                    *((entry.path, self._identity(entry.path, side)) for entry in taken.entries),
+                    *((e.path, self._identity(e.path, side), self._mode(e.path, side)) for e in taken.entries),
                     *((path, staged[path]) for path in taken.staged),
                 ]
             )
@@ -109,6 +110,7 @@ class _Contents:
             ("added", [path for path in after if path not in before]),
             ("removed", [path for path in before if path not in after]),
             ("changed", [path for path in after if path in before and self._is_changed(path)]),
+            ("other permissions", [path for path in after if path in before and self._has_other_mode(path)]),
         ):
             if paths:
                 more = f" and {len(paths) - _MOST_FILES} more" if len(paths) > _MOST_FILES else ""
@@ -116,6 +118,16 @@ class _Contents:
 
     def _is_changed(self, path: str) -> bool:
         return self._identity(path, self._old) != self._identity(path, self._new)
+
+    def _has_other_mode(self, path: str) -> bool:
+        return self._mode(path, self._old) != self._mode(path, self._new)
+
+    def _mode(self, path: str, side: Side) -> int:
+        """The permissions, as far as both builds know theirs. The builder looks at those of files alone."""
+        if self._entries[id(side)][path].kind != "file":
+            return 0
+        mode = side.compared.files.mode(path)
+        return mode if self._old.compared.has_modes and self._new.compared.has_modes else mode & stat.S_IXUSR
 
     def _identity(self, path: str, side: Side) -> str:
         """Of a file its content, which is only read where the other build has one of the same size."""

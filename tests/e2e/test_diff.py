@@ -6,7 +6,6 @@ import argparse
 import shutil
 import subprocess
 import uuid
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +24,7 @@ from cogc.frontend.lower import BuildOptions
 from cogc.ir.cache import BASE, LostStep, Place
 from cogc.ir.nodes import Copy, ResolvedBuild
 from tests.e2e.images import Engine
+from tests.locks import make_wheel
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 
@@ -68,6 +68,9 @@ EDITS: dict[str, Callable[[Path], None]] = {
     "comment": in_config("build:", "# a comment\nbuild:"),
     "code": in_file("predict.py", PREDICT + "# edited\n"),
     "file": in_file("new.txt", "new"),
+    "permissions": lambda root: (root / "predict.py").chmod(0o755),
+    "permissions of weights": lambda root: (root / "weights/model.bin").chmod(0o600),
+    "permissions of folders": lambda root: [(root / name).chmod(0o700) for name in ("weights", "lib/deep")] and None,
     "inputs": in_file("predict.py", PREDICT.replace("text: str", "text: str, more: int = 1")),
     "requirement": in_config("tiny-1.0", "tiny-2.0"),
     "apt": in_config("  run:", "  system_packages: [tree]\n  run:"),
@@ -83,22 +86,14 @@ EDITS: dict[str, Callable[[Path], None]] = {
 # What is new itself, and does not only follow.
 CHANGED = {
     "comment": {"the project's code"},
+    "permissions": {"the project's code"},
+    "permissions of weights": {"weights: weights"},
     "requirement": {"Python packages (uv)", "the project's code"},
     "apt": {"system packages: tree", "the project's code"},
     "weights": {"weights: weights"},
     "secret": {"test -f /run/secrets/key"},
     "run": {"echo two > /one"},
 }
-
-
-def write_wheel(path: Path) -> None:
-    name, version, *_ = path.stem.split("-")
-    info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(f"{name}.py", f"VERSION = {version!r}\n")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
 
 
 class Builds:
@@ -118,6 +113,7 @@ class Builds:
         content = {
             "cog.yaml": CONFIG,
             "predict.py": PREDICT,
+            "lib/deep/a.py": "A = 1\n",
             "weights/model.bin": f"first {SESSION}" + "x" * 11_000_000,
         }
         for path in root.rglob("*"):
@@ -127,9 +123,11 @@ class Builds:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             if not (root / name).exists() or (root / name).read_text() != text:
                 (root / name).write_text(text)
+            (root / name).parent.chmod(0o755)
+            (root / name).chmod(0o644)
         for version in ("1.0", "2.0"):
             if not (root / f"tiny-{version}-py3-none-any.whl").exists():
-                write_wheel(root / f"tiny-{version}-py3-none-any.whl")
+                make_wheel(root, "tiny", version)
 
     def side(self, root: Path, options: BuildOptions | None = None) -> Side:
         with ExitStack() as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from cogc.cli import main
+from cogc.ir.lock_document import render_lock
+from tests.locks import DIGEST, lock_for, package
 
 CONFIG = "build:\n  python_version: '3.12'\n  python_packages: [six==1.16.0]\npredict: predict.py:Predictor\n"
 MODEL = "class Predictor:\n    def predict(self, a: str) -> str: ...\n"
@@ -124,6 +127,48 @@ def test_two_folders(repository: Repository, tmp_path: Path) -> None:
     (other / ".gitignore").write_text("*.xyz\n")  # as long as before
     (other / "link").symlink_to("predict.py")
     assert repository.diff(".", str(other / "cog.yaml")).startswith("added: link\nchanged: .gitignore\n")
+
+
+def test_permissions_of_files(repository: Repository, tmp_path: Path) -> None:
+    other = tmp_path / "other/model"
+    shutil.copytree(repository.model, other)
+    repository.write("sub/a.txt", "a")
+    shutil.copytree(repository.model / "sub", other / "sub")
+    for name in (".gitignore", "cog.yaml", "predict.py", "sub/a.txt"):
+        shutil.copymode(repository.model / name, other / name)
+    assert repository.diff(str(other), ".") == "no differences\n"
+    (other / "predict.py").chmod(0o600)
+    printed = repository.diff(".", str(other))
+    assert printed.startswith("other permissions: predict.py\n\nbuilt again:\n")
+    assert "the project's code" in printed
+    (other / "predict.py").chmod((repository.model / "predict.py").stat().st_mode)
+    (other / "sub").chmod(0o700)  # the builder does not look at folders
+    assert repository.diff(".", str(other)) == "no differences\n"
+
+
+def test_permissions_that_git_knows(repository: Repository) -> None:
+    (repository.model / "predict.py").chmod(0o600)  # not executable either
+    assert repository.diff() == "no differences\n"
+    (repository.model / "predict.py").chmod(0o755)
+    assert repository.diff().startswith("other permissions: predict.py\n\nbuilt again:\n")
+    repository.commit()
+    assert repository.diff() == "no differences\n"
+    assert repository.diff("HEAD~1", "HEAD").startswith("other permissions: predict.py\n")
+
+
+def test_a_tag_that_has_moved_is_seen_between_locks(repository: Repository, tmp_path: Path) -> None:
+    lock = lock_for(CONFIG, {"predict.py": MODEL}, images=("python:3.12-slim-bookworm",), packages=[package("six")])
+    text = render_lock(lock)
+    other = tmp_path / "other/model"
+    shutil.copytree(repository.model, other)
+    repository.write("cog.lock", text)
+    (other / "cog.lock").write_text(text)
+    assert repository.diff(str(other), ".", "--locked") == "no differences\n"
+    (other / "cog.lock").write_text(text.replace(DIGEST, "sha256:" + "e" * 64))
+    printed = repository.diff(str(other), ".", "--locked")
+    assert "base image python:3.12-slim-bookworm@sha256:dddd" in printed
+    assert "the project's code" in printed
+    assert repository.json(str(other), ".", "--locked")["summary"] == {"steps": 12, "rebuilt": 12}
 
 
 def test_what_dockerignore_hides_does_not_count(repository: Repository) -> None:
