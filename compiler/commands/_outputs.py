@@ -6,11 +6,11 @@ import argparse
 import csv
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Diagnostic, report
 from ..engines.outputs import STANDARD_OUTPUT, Output
+from ..record import record
 
 __all__ = ["Destinations", "add_output_arguments", "destinations"]
 
@@ -18,7 +18,7 @@ _KINDS = ("local", "tar", "oci", "docker", "image", "registry", "moby", "cacheon
 _WITH_FILES = ("local", "tar", "oci", "docker")
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Destinations:
     """`loads`: into the engine. `pushes`: to the registry."""
 

@@ -11,15 +11,17 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from ..record import record
 
 __all__ = ["STANDARD_OUTPUT", "Output", "placed"]
 
 STANDARD_OUTPUT = "-"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Output:
     """One `--output` of a build. `kind` is local, tar, oci, docker, image or cacheonly.
 

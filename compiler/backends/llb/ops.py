@@ -461,7 +461,7 @@ class Merge:
         return {"merge": {"inputs": [{"input": number} for number in range(len(self.layers))]}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(eq=False)
 class Diff:
     """What `upper` has and `lower` has not, as layers; only to be merged into something."""
 
