@@ -12,7 +12,6 @@ import ipaddress
 import os
 import socket
 import ssl
-import sys
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
@@ -139,6 +138,7 @@ class Client:
     def __init__(self, allows_private: bool) -> None:
         self._allows_private = allows_private
         self._sessions: Dict[Reach, "aiohttp.ClientSession"] = {}
+        self._loading: "Optional[asyncio.Future[Any]]" = None
 
     def _session(self, reach: Reach) -> "aiohttp.ClientSession":
         session = self._sessions.get(reach)
@@ -147,9 +147,12 @@ class Client:
         return session
 
     async def prepare(self) -> None:
-        """Load the library, beside the event loop: that takes a moment."""
-        if "aiohttp" not in sys.modules:
-            await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "aiohttp")
+        """Load the library, beside the event loop: that takes a moment. Who comes meanwhile waits for the same."""
+        if self._loading is None:
+            loop = asyncio.get_running_loop()
+            self._loading = loop.run_in_executor(None, importlib.import_module, "aiohttp")
+        if not self._loading.done():
+            await asyncio.shield(self._loading)
 
     def request(self, reach: Reach, method: str, url: str, **options: Any) -> Any:
         """An `async with` context of one response; redirects are not followed. Errors: AddressRefused, OSError,
