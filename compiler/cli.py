@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
 
 from . import __version__
 from .suggest import closest
@@ -85,19 +84,6 @@ examples:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Argument errors in one line, with a suggestion where an option is misspelt."""
-
-    def error(self, message: str) -> NoReturn:
-        if message.startswith("unrecognized arguments: "):
-            given = message.removeprefix("unrecognized arguments: ").split()[0]
-            known = [option for action in self._actions for option in action.option_strings]
-            near = closest(given.partition("=")[0], known) if given.startswith("-") else None
-            message = f"unknown argument {given}" + (f"; did you mean {near}?" if near else "")
-        print(f"{self.prog}: error: {message}\nTry `{self.prog} --help`.", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; never a traceback unless --debug asks for it."""
     if arguments is None:  # a process of our own, and a short one: collecting cycles costs a tenth of its time
@@ -152,18 +138,12 @@ def _run(words: list[str], flags: argparse.Namespace) -> int:
     name = words[0]
     if name not in COMMANDS:
         return _unknown_command(name)
+    from .commands._parser import CommandParser
+
     command = import_module(f".commands.{name.replace('-', '_')}", __package__)
-    parser = _Parser(
-        prog=f"cogc {name}",
-        description=command.__doc__,
-        epilog=command.EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser(f"cogc {name}", command.__doc__, command.EXAMPLES)
     command.add_arguments(parser)
-    # Where `run` passes words on to a program, these two are that program's own.
-    parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--no-color", action="store_true", help=argparse.SUPPRESS)
+    parser.complete()
     arguments = parser.parse_args(words[1:], flags)
     if arguments.no_color:
         os.environ["NO_COLOR"] = "1"

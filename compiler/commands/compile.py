@@ -55,8 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--emit",
         choices=("dockerfile", "weights-dockerfile", "dockerignore", "ir", *LLB_OUTPUTS),
         default="dockerfile",
-        help="what to print: the Dockerfile, that of the weights image, its ignore file, the resolved IR, or the build"
-        " as an LLB definition (for buildctl, as JSON, as text) and the configuration of its image",
+        metavar="WHAT",
+        help="what to print: dockerfile (the default), weights-dockerfile, dockerignore (that of the weights image),"
+        " ir, or the build as an LLB definition: llb (for buildctl), llb-json, llb-text, with image-config",
     )
     output.add_argument("--inline", action="store_true", help="write a self-contained Dockerfile; stage nothing")
     output.add_argument("--check", metavar="FILE", help="write nothing; exit 1 with a diff when FILE is out of date")

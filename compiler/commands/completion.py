@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..record import record
+from ._parser import CommandParser
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
@@ -78,8 +79,9 @@ def _commands() -> tuple[_Command, ...]:
 
 def _command(name: str) -> _Command:
     module = import_module(f".{name.replace('-', '_')}", __package__)
-    parser = argparse.ArgumentParser()
+    parser = CommandParser(f"cogc {name}")
     module.add_arguments(parser)
+    parser.complete()
     actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
     arguments = tuple(_argument(name, action) for action in actions)
     return _Command(

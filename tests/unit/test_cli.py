@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +18,7 @@ import pytest
 
 from cogc import __version__, cli
 from cogc.cli import COMMANDS, main
+from cogc.commands._parser import CommandParser
 
 SIMPLE = "build:\n  python_packages: [numpy==1.26.4]\n"
 
@@ -169,6 +173,26 @@ class TestTheCommandLineItself:
         assert main([name, "--help"]) == 0
         assert main(["help", name]) == 0
         assert f"usage: cogc {name}" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("columns", [80, 120])
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_help_fits_the_terminal_and_names_every_option(
+        self, name: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        parser = CommandParser(f"cogc {name}")
+        import_module(f"cogc.commands.{name.replace('-', '_')}").add_arguments(parser)
+        shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+        known = {action.option_strings[-1] for action in shown if action.option_strings}
+        for words in ([name, "--help"], [name, "--help-all"]):
+            assert main(words) == 0
+            printed = capsys.readouterr().out
+            listed = re.findall(r"(?<![\w-])--?[a-z][a-z-]*", printed)
+            assert known <= set(listed)
+            wide = [line for line in printed.splitlines() if len(line) > columns]
+            assert [line for line in wide if not line.startswith("  cogc") and "| cogc" not in line] == []
+        assert "--help-all explains" not in printed
+        assert "  --base-image IMAGE  " in printed or "--base-image" not in known
 
     @pytest.mark.parametrize("word", ["--version", "-V"])
     def test_version(self, word: str, capsys: pytest.CaptureFixture[str]) -> None:

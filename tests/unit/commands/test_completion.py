@@ -56,7 +56,7 @@ def test_every_command_and_option_is_in_the_script(name: str, capsys: pytest.Cap
     script = capsys.readouterr().out
     for command in COMMANDS:
         assert re.search(rf"\b{command}\b", script)
-        assert main([command, "--help"]) == 0
+        assert main([command, "--help-all"]) == 0
         for option in re.findall(r"(?m)^  (?:-\w(?: \S+)?, )?--([a-z-]+)", capsys.readouterr().out):
             assert re.search(rf"-{{0,2}}\b{option}\b", script), (command, option)
 
