@@ -336,9 +336,10 @@ def show(
     stream = sys.stdout if to_stdout else sys.stderr
     prefix = _prefix(project)
     sources = _sources(shown, project, prefix)
-    width = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 100
+    is_terminal = stream.isatty()
+    width = os.get_terminal_size(stream.fileno()).columns if is_terminal else 100
     moved = [_moved(diagnostic, prefix) for diagnostic in shown]
-    text = render(moved, sources, format, colour=wants_colour(stream), width=max(width, 40))
+    text = render(moved, sources, format, colour=wants_colour(stream), width=max(width, 40), wraps=is_terminal)
     stream.write(text)
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -109,8 +111,9 @@ def _lines(outcomes: Sequence[Outcome], fixed: int, *, is_fixing: bool, project:
         yield ""
         yield group
         for outcome in members:
-            line = f"  {_SIGNS[outcome.state]} {outcome.name:<{width}}  {outcome.remark}".rstrip()
-            yield paint(line, _COLOURS[outcome.state])
+            before = f"  {_SIGNS[outcome.state]} {outcome.name:<{width}}  "
+            for line in _fitted(f"{before}{outcome.remark}".rstrip(), len(before)):
+                yield paint(line, _COLOURS[outcome.state])
             for finding in outcome.findings:
                 yield from _finding_lines(finding, is_fixing=is_fixing)
     yield ""
@@ -119,9 +122,18 @@ def _lines(outcomes: Sequence[Outcome], fixed: int, *, is_fixing: bool, project:
 
 def _finding_lines(finding: Finding, *, is_fixing: bool) -> Iterator[str]:
     place = f"{finding.span.file}:{finding.span.line} — " if finding.span is not None else ""
-    yield f"      {place}{finding.message}"
+    yield from _fitted(f"      {place}{finding.message}", 8)
     if finding.remedy and (is_fixing or not finding.is_fixable):
-        yield f"      Remediation: {finding.remedy}"
+        yield from _fitted(f"      Remediation: {finding.remedy}", 8)
+
+
+def _fitted(line: str, indent: int) -> list[str]:
+    """The line, broken between words where a terminal has not so many columns."""
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    if len(line) <= room or not room:
+        return [line]
+    after = " " * min(indent, room // 2)
+    return textwrap.wrap(line, room, subsequent_indent=after, break_long_words=False, break_on_hyphens=False)
 
 
 def _painted(line: str, colour: str) -> str:

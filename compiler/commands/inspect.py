@@ -126,20 +126,23 @@ def _interface(schema: dict[str, Any] | None) -> list[str]:
         return ["", "The image has no label with its schema; its server has /openapi.json."]
     lines: list[str] = []
     schemas = (schema.get("components") or {}).get("schemas") or {}
-    for what, title in (("Input", "inputs"), ("TrainingInput", "inputs of the training")):
-        fields = (schemas.get(what) or {}).get("properties") or {}
-        required = (schemas.get(what) or {}).get("required") or ()
-        if what not in schemas:
-            continue
-        lines += ["", title if fields else f"no {title}"]
-        rows = [(name, _type(field, schemas), _default(name, field, required), field) for name, field in fields.items()]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
-        for row in rows:
-            shown = "  ".join(f"{row[column]:<{widths[column]}}" for column in range(3))
-            lines.append(f"  {shown}  {row[3].get('description', '')}".rstrip())
-    for what, title in (("Output", "output"), ("TrainingOutput", "output of the training")):
-        if what in schemas:
-            lines.append(f"{title}: {_type(schemas[what], schemas)}")
+    for of, title in (("", ""), ("Training", " of the training")):
+        if f"{of}Input" in schemas:
+            lines += ["", *_input_lines(schemas[f"{of}Input"], schemas, title)]
+        if f"{of}Output" in schemas:
+            lines.append(f"output{title}: {_type(schemas[f'{of}Output'], schemas)}")
+    return lines
+
+
+def _input_lines(document: dict[str, Any], schemas: dict[str, Any], title: str) -> list[str]:
+    fields = document.get("properties") or {}
+    required = document.get("required") or ()
+    rows = [(name, _type(field, schemas), _default(name, field, required), field) for name, field in fields.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else []
+    lines = [f"inputs{title}" if fields else f"no inputs{title}"]
+    for row in rows:
+        shown = "  ".join(f"{row[column]:<{widths[column]}}" for column in range(3))
+        lines.append(f"  {shown}  {row[3].get('description', '')}".rstrip())
     return lines
 
 

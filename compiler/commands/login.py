@@ -46,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
         password = sys.stdin.read().strip("\r\n") if reads else _ask("Password: ", hidden=True, reads=False)
     except EOFError:
         username = password = ""
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # off the line of the question
+        raise
     if not username or not password:
         what = "name" if not username else "password"
         hint = "write --username NAME --password-stdin where there is no terminal"

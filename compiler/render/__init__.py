@@ -24,12 +24,14 @@ def render(
     *,
     colour: bool = False,
     width: int = 100,
+    wraps: bool = False,
 ) -> str:
     """Show `diagnostics`, in their order, in one of `FORMATS`.
 
     Shapes: `sources` maps the file names of the spans to the text of the file; a file may be missing.
     Without diagnostics `json` and `sarif` are documents with empty lists, and the others are empty;
-    all other output ends with a line break. Only `text` looks at `sources`, `colour` and `width`.
+    all other output ends with a line break. Only `text` looks at `sources` and what follows `format`;
+    `wraps` breaks its messages at `width`, between words.
     Units: `width` in terminal columns.
     Errors: ValueError when `format` is none of `FORMATS`.
     """
@@ -37,7 +39,7 @@ def render(
         case "text":
             from .text import render_text
 
-            return render_text(diagnostics, sources, colour=colour, width=width)
+            return render_text(diagnostics, sources, colour=colour, width=width, wraps=wraps)
         case "concise":
             from .concise import render_concise
 

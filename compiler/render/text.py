@@ -6,6 +6,7 @@ Everything is first a list of lines of `(style, text)` segments, so both forms h
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -32,28 +33,35 @@ _NOUNS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "
 
 
 def render_text(
-    diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], *, colour: bool = False, width: int = 100
+    diagnostics: Sequence[Diagnostic],
+    sources: Mapping[str, str],
+    *,
+    colour: bool = False,
+    width: int = 100,
+    wraps: bool = False,
 ) -> str:
     """A block for each diagnostic and a line with their number; nothing without diagnostics.
 
     Shapes: `sources` maps the file names of the spans to texts; without its text a file is only named.
-    Units: `width` in terminal columns. Lines of source are cut to it, messages are not.
+    Units: `width` in terminal columns. Lines of source are cut to it; with `wraps` messages are broken
+    between words, as a terminal needs it.
     """
     if not diagnostics:
         return ""
     files = {name: text.split("\n") for name, text in sources.items()}
     lines: list[Line] = []
     for diagnostic in diagnostics:
-        lines += [*_block(diagnostic, files, width), []]
+        lines += [*_block(diagnostic, files, width, width if wraps else None), []]
     lines += _summary(diagnostics)
     write = _coloured if colour else _plain
     return "".join(f"{write(_stripped(line))}\n" for line in lines)
 
 
-def _block(diagnostic: Diagnostic, files: Files, width: int) -> Iterator[Line]:
+def _block(diagnostic: Diagnostic, files: Files, width: int, room: int | None) -> Iterator[Line]:
+    """The lines about one diagnostic; messages have `room` columns, or any number of them."""
     margin = _margin(diagnostic, files)
     bar: Line = [("frame", f"{margin} |")]
-    yield from _header(diagnostic)
+    yield from _header(diagnostic, room)
     if diagnostic.span is not None:
         yield [("frame", f"{margin}--> "), ("", one_line(str(diagnostic.span)))]
         snippet = _snippet(diagnostic.span, files, width, margin, (diagnostic.severity, "^"))
@@ -63,27 +71,43 @@ def _block(diagnostic: Diagnostic, files: Files, width: int) -> Iterator[Line]:
                 yield bar
     for note in diagnostic.notes:
         place = f" ({one_line(str(note.span))})" if note.span else ""
-        yield from _remark("note", note.message + place, "strong", margin)
+        yield from _remark("note", note.message + place, "strong", margin, room)
         if note.span and not _same_line(note.span, diagnostic.span):
             yield from _snippet(note.span, files, width, margin, ("frame", "-"))
     if diagnostic.hint is not None:
-        yield from _remark("hint", diagnostic.hint, "hint", margin)
+        yield from _remark("hint", diagnostic.hint, "hint", margin, room)
     for label, way in labelled_ways(diagnostic.ways):
-        yield from _remark(f"{label:>6}" if label == "or" else label, way, "hint", margin)
+        yield from _remark(f"{label:>6}" if label == "or" else label, way, "hint", margin, room)
 
 
-def _header(diagnostic: Diagnostic) -> Iterator[Line]:
-    first, *others = visible_lines(diagnostic.message)
+def _header(diagnostic: Diagnostic, room: int | None) -> Iterator[Line]:
     label = f"{diagnostic.severity}[{one_line(diagnostic.code)}]"
+    first, *others = _broken(visible_lines(diagnostic.message), room, len(label) + 2, 2)
     yield [(diagnostic.severity, label), ("strong", f": {first}")]
     yield from ([("strong", f"  {other}")] for other in others)
 
 
-def _remark(label: str, message: str, style: str, margin: str) -> Iterator[Line]:
-    first, *others = visible_lines(message)
-    yield [("frame", f"{margin} = "), (style, f"{label}:"), ("", f" {first}")]
+def _remark(label: str, message: str, style: str, margin: str, room: int | None) -> Iterator[Line]:
     indent = " " * len(f"{margin} = {label}: ")
+    first, *others = _broken(visible_lines(message), room, len(indent), len(indent))
+    yield [("frame", f"{margin} = "), (style, f"{label}:"), ("", f" {first}")]
     yield from ([("", indent + other)] for other in others)
+
+
+def _broken(lines: Sequence[str], room: int | None, first: int, others: int) -> Iterator[str]:
+    """The lines, broken between words where `room` is too little; before them stand `first` and `others` columns."""
+    if room is None:
+        yield from lines
+        return
+    for number, line in enumerate(lines):
+        indent = first if number == 0 else others
+        if indent + len(line) <= room:
+            yield line
+            continue
+        taken = " " * max(indent - others, 0)  # the first of several lines has less room than the rest
+        broken = textwrap.wrap(taken + line, max(room - others, 20), break_long_words=False, break_on_hyphens=False)
+        yield broken[0].removeprefix(taken)
+        yield from broken[1:]
 
 
 def _snippet(span: Span, files: Files, width: int, margin: str, mark: tuple[str, str]) -> list[Line]:

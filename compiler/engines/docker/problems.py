@@ -45,7 +45,7 @@ _PROBLEMS = (
     ),
     _Problem(
         r"'buildx' is not a docker command|unknown command: docker buildx|buildx component is missing|"
-        r"unknown flag: --builder",
+        r"unknown flag: --(?:builder|progress)",
         "COG624",
         "the docker program has no buildx, which builds images",
         "install the package docker-buildx-plugin (docker-buildx in Debian and Ubuntu)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ...backends.source_map import SourceMap
+from ...ir.nodes import Copy
 from ...ir.outputs import OUTPUT_STAGE
 from ...ir.titles import step_title
 from .build_progress import BuildStep
@@ -20,6 +21,7 @@ class StepTitles:
         self.lines = SourceMap()
         self._known: dict[int, str | None] = {}
         self._seen: set[tuple[str | None, str]] = set()
+        self._given: set[str] = set()
 
     def __call__(self, step: BuildStep) -> str | None:
         """The title; None for what is of no interest: the builder's own work, and what an earlier build has made."""
@@ -42,7 +44,13 @@ class StepTitles:
         if step.text.startswith("LINK COPY"):
             return None  # the second half of a linked copy
         made_from = self.lines.step_of(step.stage, *step.place)
-        return step_title(made_from) if made_from is not None else step.text
+        if made_from is None:
+            return step.text
+        title = step_title(made_from)
+        if title in self._given and isinstance(made_from, Copy) and made_from.from_stage is not None:
+            return None  # the copy of what was made under that title
+        self._given.add(title)
+        return title
 
 
 def _internal(step: BuildStep) -> str | None:

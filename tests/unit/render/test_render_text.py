@@ -44,6 +44,27 @@ def test_message_place_note_and_hint() -> None:
         """)
 
 
+def test_messages_are_broken_between_words_where_the_terminal_ends() -> None:
+    hint = "set `image` in cog.yaml, or name it: cogc push registry.example.com/user/model"
+    note = Note(message="it says:\n  one two three four five six seven eight\n" + "x" * 50)
+    diagnostic = report("COG645", "there is no name to push to, so nothing was pushed", notes=[note], hint=hint)
+    shown = render([diagnostic], {}, "text", width=44, wraps=True)
+    assert shown == dedent(f"""\
+        error[COG645]: there is no name to push to,
+          so nothing was pushed
+           = note: it says:
+                     one two three four five six
+                   seven eight
+                   {"x" * 50}
+           = hint: set `image` in cog.yaml, or name
+                   it: cogc push
+                   registry.example.com/user/model
+
+        Found 1 error.
+        """)
+    assert len(render([diagnostic], {}, "text", width=44).splitlines()) == 7
+
+
 def test_a_note_with_a_place_shows_its_line_unless_it_is_the_same() -> None:
     diagnostic = report(
         "COG222",

@@ -17,6 +17,7 @@ SAID = {
     "docker: 'buildx' is not a docker command.\nSee 'docker --help'": "COG624",
     "docker: unknown command: docker buildx\n\nRun 'docker --help' for more information": "COG624",
     "unknown flag: --builder\nSee 'docker buildx --help'.": "COG624",
+    "unknown flag: --progress\nSee 'docker --help'.": "COG624",
     "Error response from daemon: client version 1.51 is too new. Maximum supported API version is 1.41": "COG625",
     "unknown flag: --metadata-file\nSee 'docker buildx build --help'.": "COG625",
     "ERROR: invalid progress mode rawjson": "COG625",
