@@ -208,6 +208,7 @@ def _compiled(arguments: argparse.Namespace) -> tuple[Project, Source, Compilati
     config = compilation.config
     if config is not None and config.predict is None and config.train is None:
         hint = 'add `predict: "predict.py:Predictor"`; `cogc run COMMAND` works without'
+        found = tuple(finding for finding in found if finding.code != "COG149")  # the remark on the same
         found += (report("COG634", "neither `predict` nor `train` is set: the image would serve nothing", hint=hint),)
     if has_errors(found) or compilation.resolved is None:
         raise Refused(fail(found, project, arguments.format))

@@ -83,18 +83,17 @@ class _Engine:
 
     def buildx(self) -> str | Iterable[Finding]:
         from ..engines import EngineFailure
-        from ..engines.docker.problems import diagnose
+        from ..engines.docker.objects import objects_of, translated
 
         try:
-            done = self._docker.attempt("buildx", "version", timeout_seconds=_LIMIT_SECONDS)
+            with translated(self._docker, "buildx version"):
+                said = objects_of(self._docker).buildx.version()
         except EngineFailure as failure:
-            raise Skipped("there is no docker program") from failure
-        except subprocess.TimeoutExpired:
-            return [Finding(level="error", message="`docker buildx version` does not answer")]
-        if done.status:
-            return findings_of([diagnose(done.errors, "buildx version")])
-        words = done.output.split()
-        version = words[1].removeprefix("v") if len(words) > 1 else done.output.strip()
+            if failure.diagnostics[0].code == "COG620":
+                raise Skipped("there is no docker program") from failure
+            return findings_of(failure.diagnostics)
+        words = said.split()
+        version = words[1].removeprefix("v") if len(words) > 1 else said
         if _numbers(version) < _OLDEST_BUILDX:
             message = f"buildx {version} is older than 0.13, which `cogc build` needs"
             return [Finding(level="error", message=message, remedy="update the package docker-buildx-plugin")]

@@ -130,8 +130,11 @@ def test_engine_that_is_not_there(project: MakeProject, code: str) -> None:
 
 def test_project_without_targets_is_refused_before_the_engine_is_asked(project: MakeProject) -> None:
     made = project("failing", 'build:\n  python_version: "3.11"\n')
-    found = failure(made, environment={"PATH": "/nowhere"})
+    environment = {"PATH": "/nowhere"}
+    found = failure(made, environment=environment)
     assert found["code"] == "COG634"
+    document = made.cogc("build", "--format", "json", environment=environment, check=False).stdout
+    assert codes(document) == {"COG634"}  # and no remark on the same besides
     assert "predict" in found["message"]
 
 

@@ -140,13 +140,17 @@ def test_gpus_that_are_not_there(made: Project) -> None:
 def test_engine_is_asked_for_the_gpus_of_the_option(made: Project, tmp_path: Path) -> None:
     wanted = {"all": (-1, None), "2": (2, None), "device=0,1": (0, ["0", "1"])}
     for spec, request in wanted.items():
-        (place := tmp_path / spec.replace(",", "-")).mkdir()
-        with recording(place) as kept:
-            words = ("predict", "--engine", "docker", "--gpus", spec)
-            refused = made.cogc(*words, check=False, environment={"DOCKER_HOST": kept.host})
-        assert "COG603" in refused.stderr, spec
-        (asked,) = [created["HostConfig"]["DeviceRequests"] for created in kept.created()]
-        assert [(one["Count"], one["DeviceIDs"], one["Capabilities"]) for one in asked] == [(*request, [["gpu"]])]
+        options = ("--engine", "docker", "--gpus", spec)
+        for command in (
+            ("predict", *options),
+            ("run", *options, "true"),
+        ):  # `run` tries the GPUs with a container first
+            (place := tmp_path / f"{command[0]}-{spec.replace(',', '-')}").mkdir()
+            with recording(place) as kept:
+                refused = made.cogc(*command, check=False, environment={"DOCKER_HOST": kept.host})
+            assert "COG603" in refused.stderr, command
+            (asked,) = [created["HostConfig"]["DeviceRequests"] for created in kept.created()]
+            assert [(one["Count"], one["DeviceIDs"], one["Capabilities"]) for one in asked] == [(*request, [["gpu"]])]
     with recording(tmp_path) as kept:
         words = ("predict", "--engine", "docker", "--gpus", "none", "-o", "out.txt")
         made.cogc(*words, environment={"DOCKER_HOST": kept.host})

@@ -17,6 +17,7 @@ from typing import Any
 from ...record import record
 from .build_progress import BuildProgress, BuildStep, Change
 from .cli import DockerCli
+from .objects import begin_import, objects_of, translated
 
 __all__ = ["BuildFailed", "BuildRequest", "BuildResult", "build"]
 
@@ -91,7 +92,8 @@ def build(
         if status:
             raise BuildFailed(text, _line(text, request.name), progress.failed)
         if request.timestamp is not None and (request.loads or request.pushes):
-            docker.capture("load", "--quiet", "--input", str(place / "image.tar"))
+            with translated(docker, "image load"):
+                objects_of(docker).image.load(place / "image.tar", quiet=True)
         digest = _metadata(place / "metadata.json").get("containerimage.digest")
     return BuildResult(seconds=time.monotonic() - started, digest=digest)
 
@@ -103,6 +105,7 @@ def _run(
     # The metadata is for the digest alone; collecting where everything came from takes time.
     environment = {"BUILDX_METADATA_PROVENANCE": "disabled"}
     process = docker.start(*words, stdout=stdout, environment=environment)
+    begin_import()  # what comes after a build asks for its image
     said: list[str] = []
     try:
         assert process.stderr is not None

@@ -1,13 +1,14 @@
 """The docker program: how it is called, what is shown of a call, and its failures as diagnostics.
 
-The program is called directly and not through a library where a person waits for it: importing one takes longer than
-most calls do.
+Called here is what objects.py cannot do through its library: builds with the events of their steps, programs that are
+attached to this process or have to end with it, and what is asked before the library is there. See docs/adr/0012.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 from ...diagnostics import report
@@ -52,15 +53,27 @@ class DockerCli:
                 check=False,
             )
         except FileNotFoundError as error:
-            raise self._missing() from error
+            raise self.missing() from error
         return Finished(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
-    def capture(self, *words: str, input: bytes | None = None) -> str:
+    def capture(self, *words: str) -> str:
         """Standard output of a call that works; otherwise its failure as EngineFailure."""
-        done = self.attempt(*words, input=input)
+        done = self.attempt(*words)
         if done.status:
             raise EngineFailure(diagnose(done.errors, " ".join(words[:2])))
         return done.output
+
+    def follow(self, *words: str) -> None:
+        """Run to the end with its progress on standard error; an interruption ends it. Error: EngineFailure."""
+        process = self.start(*words, stdout=sys.stderr.fileno())
+        try:
+            _, errors = process.communicate()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        if process.returncode:
+            raise EngineFailure(diagnose(errors.decode("utf-8", "replace"), words[0]))
 
     def start(
         self,
@@ -87,13 +100,14 @@ class DockerCli:
                 preexec_fn=ends_with_parent() if own_group else None,
             )
         except FileNotFoundError as error:
-            raise self._missing() from error
+            raise self.missing() from error
 
     def show(self, words: Sequence[str]) -> None:
         """Tell that the program is called with these words."""
         self.reporter.program([self.program, *shown(words)])
 
-    def _missing(self) -> EngineFailure:
+    def missing(self) -> EngineFailure:
+        """COG620: there is no such program."""
         hint = "install Docker, or use --engine local where the command has it"
         return EngineFailure(report("COG620", f"there is no program `{self.program}` on the PATH", hint=hint))
 

@@ -29,6 +29,7 @@ from .. import (
     ServerRequest,
 )
 from .cli import DockerCli
+from .objects import objects_of, remove_container, translated
 from .problems import diagnose
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def _remote_host(docker: DockerCli, context: str) -> str | None:
     """Where the engine is, when that is another machine."""
     host = os.environ.get("DOCKER_HOST", "")
     if not host and context not in ("", "default"):
-        host = docker.attempt("context", "inspect", "--format={{.Endpoints.docker.Host}}", context).output.strip()
+        with translated(docker, "context inspect"):
+            endpoint = (objects_of(docker).context.inspect(context).endpoints or {}).get("docker")
+        host = (endpoint.host if endpoint is not None else None) or ""
     return host if re.match(r"(?:tcp|https?|ssh)://(?!localhost|127\.)", host) else None
 
 
@@ -128,17 +131,11 @@ class DockerEngine:
 
     def _pull(self, reference: str) -> None:
         self._docker.reporter.notice(f"Pulling {reference}...")
-        is_terminal = sys.stderr.isatty()
-        words = ["pull", reference] if is_terminal else ["pull", "--quiet", reference]
-        process = self._docker.start(*words, stdout=sys.stderr.fileno() if is_terminal else None)
-        try:
-            _, errors = process.communicate()
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-        if process.returncode:
-            raise EngineFailure(diagnose(errors.decode("utf-8", "replace"), "pull"))
+        if sys.stderr.isatty():
+            self._docker.follow("pull", reference)
+            return
+        with translated(self._docker, "pull"):
+            objects_of(self._docker).image.pull(reference, quiet=True)
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -192,7 +189,7 @@ class DockerEngine:
             try:
                 return run_program([self._docker.program, *words], directory=os.getcwd(), environment=os.environ)
             finally:
-                self._docker.attempt("rm", "--force", name)
+                remove_container(self._docker, name)
 
     def _options(
         self,

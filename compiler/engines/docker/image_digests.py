@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import EngineFailure
 from .cli import DockerCli
+from .objects import find_image
 
 __all__ = ["image_digest"]
 
@@ -27,11 +28,19 @@ def image_digest(docker: DockerCli, reference: str) -> str | None:
     if isinstance(manifest, dict) and _is_digest(manifest.get("digest")):
         return str(manifest["digest"])
     repository = reference.partition("@")[0].rpartition(":")[0] if _has_tag(reference) else reference
-    for known in _asked(docker, "image", "inspect", reference, "--format", "{{json .RepoDigests}}") or ():
-        name, _, digest = str(known).partition("@")
+    for known in _local_digests(docker, reference):
+        name, _, digest = known.partition("@")
         if name.removeprefix("docker.io/library/") == repository and _is_digest(digest):
             return digest
     return None
+
+
+def _local_digests(docker: DockerCli, reference: str) -> list[str]:
+    try:
+        image = find_image(docker, reference)
+    except EngineFailure:
+        return []
+    return list(image.repo_digests or ()) if image is not None else []
 
 
 def _has_tag(reference: str) -> bool:

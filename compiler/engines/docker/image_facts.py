@@ -9,7 +9,7 @@ from ...diagnostics import report
 from ...record import record
 from .. import EngineFailure
 from .cli import DockerCli
-from .problems import diagnose
+from .objects import find_image
 
 __all__ = [
     "ImageFacts",
@@ -51,22 +51,19 @@ class ImageFacts:
 
 def local_image(docker: DockerCli, name: str) -> ImageFacts | None:
     """The image in the engine; None when it is not there. Errors: EngineFailure when the engine does not answer."""
-    done = docker.attempt("image", "inspect", name)
-    if done.status:
-        problem = diagnose(done.errors, "image inspect")
-        if problem.code == "COG642":
-            return None
-        raise EngineFailure(problem)
-    (shown,) = json.loads(done.output)
+    image = find_image(docker, name)
+    if image is None:
+        return None
+    config, created = image.config, image.created
     layers = tuple((made, size) for made, size in reversed(image_history(docker, name)) if size)
     return ImageFacts(
         name=name,
-        digest=str(shown["Id"]),
-        created=str(shown.get("Created", "")),
-        platform=_platform(shown.get("Os"), shown.get("Architecture"), shown.get("Variant")),
-        user=str(shown["Config"].get("User") or "root"),
+        digest=image.id,
+        created=created.isoformat() if created is not None else "",
+        platform=_platform(image.os, image.architecture, image.variant),
+        user=config.user or "root",
         size_bytes=sum(size for _, size in layers),
-        labels=_labels(shown["Config"]),
+        labels=_labels(config.labels),
         layers=layers,
     )
 
@@ -85,7 +82,7 @@ def remote_image(docker: DockerCli, name: str) -> ImageFacts:
         platform=_platform(image.get("os"), image.get("architecture"), image.get("variant")),
         user=str(image.get("config", {}).get("User") or "root"),
         size_bytes=_compressed_size(docker, name, shown.get("manifest", {})),
-        labels=_labels(image.get("config", {})),
+        labels=_labels(image.get("config", {}).get("Labels")),
         is_local=False,
     )
 
@@ -124,8 +121,8 @@ def _platform(system: Any, architecture: Any, variant: Any) -> str:
     return "/".join(str(part) for part in (system, architecture, variant) if part)
 
 
-def _labels(config: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((str(name), str(value)) for name, value in (config.get("Labels") or {}).items()))
+def _labels(labels: dict[str, Any] | None) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((str(name), str(value)) for name, value in (labels or {}).items()))
 
 
 # -- models ------------------------------------------------------------------------------------------

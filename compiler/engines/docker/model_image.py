@@ -33,7 +33,9 @@ from .build_failures import explain_failure
 from .build_progress import BuildProgress, Change
 from .cli import DockerCli
 from .frozen_packages import Frozen, frozen_inputs, read_frozen, write_frozen
+from .objects import find_image
 from .project_lock import project_lock
+from .push import push
 from .step_titles import StepTitles
 from .weights_manifest import make_manifest, read_manifest, write_manifest
 
@@ -135,7 +137,7 @@ class _Job:
             prints = any(output.place == STANDARD_OUTPUT for output, _ in outputs)
             result = self._labelled(replace(self._with_schema(request), outputs=texts, prints=prints), lines)
         if request.pushes and request.timestamp is not None:
-            self.docker.capture("push", "--quiet", self.request.name)  # what was loaded, with its times
+            push(self.docker, self.request.name, shows=False)  # what was loaded, with its times
         elif request.pushes and request.loads and not self._holds(result):
             # Both at once is a race for the name; the second build takes everything from the cache.
             self._build(replace(self.last, pushes=False, outputs=(), prints=False), lines)
@@ -193,8 +195,8 @@ class _Job:
 
     def _package_layers(self, lines: SourceMap) -> tuple[str, ...]:
         """The layers up to that of the last command, or a few more: the copies at the end are left out."""
-        shown = self.docker.attempt("image", "inspect", "--format={{json .RootFS.Layers}}", self.request.name)
-        layers = json.loads(shown.output) if shown.status == 0 else []
+        image = find_image(self.docker, self.request.name)
+        layers = (image.root_fs.layers or []) if image is not None else []
         names = [stage.name for stage in self.resolved.stages]
         of_model = names[names.index("model") :]
         copies = sum(item.stage in of_model and item.keyword == "COPY" for item in lines.instructions)
@@ -293,11 +295,13 @@ class _Job:
 
     def _holds(self, result: BuildResult) -> bool:
         """Whether the engine has the image that was pushed."""
-        shown = self.docker.attempt("image", "inspect", "--format={{json .RepoDigests}}", self.request.name)
-        return result.digest is not None and result.digest in shown.output
+        image = find_image(self.docker, self.request.name)
+        known = [digest.partition("@")[2] for digest in image.repo_digests or ()] if image is not None else []
+        return result.digest in known
 
     def _id(self, name: str) -> str:
-        return self.docker.attempt("image", "inspect", "--format", "{{.Id}}", name).output.strip()
+        image = find_image(self.docker, name)
+        return image.id if image is not None else ""
 
     # -- one build -----------------------------------------------------------------------------------
 

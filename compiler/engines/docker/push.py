@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
-from .. import EngineFailure
 from .cli import DockerCli
 from .image_facts import repository_of
-from .problems import diagnose
+from .objects import find_image, objects_of, translated
 
 __all__ = ["push"]
 
@@ -19,22 +14,16 @@ def push(docker: DockerCli, name: str, *, shows: bool) -> str | None:
 
     With `shows` the progress goes to standard error. Errors: EngineFailure with COG640, COG641 and others.
     """
-    words = ["push", name] if shows else ["push", "--quiet", name]
-    process = docker.start(*words, stdout=sys.stderr.fileno() if shows else subprocess.DEVNULL)
-    try:
-        _, errors = process.communicate()
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
-    if process.returncode:
-        raise EngineFailure(diagnose(errors.decode("utf-8", "replace"), "push"))
+    if shows:
+        docker.follow("push", name)
+    else:
+        with translated(docker, "push"):
+            objects_of(docker).image.push(name, quiet=True)
     return _digest(docker, name)
 
 
 def _digest(docker: DockerCli, name: str) -> str | None:
-    shown = docker.attempt("image", "inspect", "--format={{json .RepoDigests}}", name)
-    digests: list[str] = json.loads(shown.output) if shown.status == 0 else []
+    image = find_image(docker, name)
     repository = repository_of(name)
-    found = [digest.partition("@") for digest in digests or ()]
+    found = [digest.partition("@") for digest in image.repo_digests or ()] if image is not None else []
     return next((digest for known, _, digest in found if known == repository), None)

@@ -7,20 +7,23 @@ command be killed, the system ends the program (on Linux), which passes that on 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ...diagnostics import Diagnostic, report
 from .. import EngineFailure
 from .cli import DockerCli
+from .objects import begin_import, objects_of, remove_container, translated
 from .problems import diagnose, last_words
+
+if TYPE_CHECKING:
+    from python_on_whales import Container
 
 __all__ = ["DockerServer", "container_problem", "start_server"]
 
@@ -42,14 +45,13 @@ def start_server(
     Errors: EngineFailure with COG602, COG603, COG62x when it cannot be started.
     """
     process = docker.start(*words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, own_group=True)
+    begin_import()
     server = DockerServer(docker, name, process, on_end)
     try:
         while process.poll() is None:
-            state = "{{.State.Running}} {{json .NetworkSettings.Ports}}"
-            shown = docker.attempt("container", "inspect", f"--format={state}", name)
-            is_running, _, ports = shown.output.strip().partition(" ")
-            if shown.status == 0 and is_running == "true":
-                server.show_logs(_url(ports, port, host))
+            container = _container(docker, name)
+            if container is not None and container.state.running:
+                server.show_logs(_url(container.network_settings.ports or {}, port, host))
                 return server
             time.sleep(_POLL_SECONDS)
         said = server.said()
@@ -62,9 +64,16 @@ def start_server(
         raise
 
 
-def _url(ports: str, port: int, host: str) -> str:
+def _container(docker: DockerCli, name: str) -> Container | None:
+    """The container; None before there is one."""
+    with contextlib.suppress(EngineFailure), translated(docker, "container inspect"):
+        return objects_of(docker).container.inspect(name)
+    return None
+
+
+def _url(ports: Mapping[str, Any], port: int, host: str) -> str:
     """Where the published port is reached from this machine."""
-    found = (json.loads(ports) or {}).get(f"{port}/tcp") or [{}]
+    found = ports.get(f"{port}/tcp") or [{}]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{found[0].get('HostPort', port)}"
 
@@ -137,7 +146,8 @@ class DockerServer:
         """Have the engine end the container, kindly and then by force; then it is gone, with what it left."""
         try:
             if self._process.poll() is None:
-                self._docker.attempt("stop", "--time", str(_STOP_SECONDS), self._name)
+                with contextlib.suppress(EngineFailure), translated(self._docker, "container stop"):
+                    objects_of(self._docker).container.stop(self._name, time=_STOP_SECONDS)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(_END_SECONDS)
         finally:
@@ -148,7 +158,7 @@ class DockerServer:
         """Remove the container, whatever its state, and end the program that is attached to it."""
         try:
             if self._process.poll() is None:
-                self._docker.attempt("rm", "--force", self._name)
+                remove_container(self._docker, self._name)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(_END_SECONDS)
         finally:
