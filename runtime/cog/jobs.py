@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Callable, Mapping, Union
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Union
 
 from . import logs
 from .arguments import decode_inputs
@@ -23,6 +23,9 @@ from .predictor import Target
 from .scope import Scope
 from .staging import Stage, remove
 from .values import OutputError, encode
+
+if TYPE_CHECKING:
+    from .lines import Output
 
 __all__ = ["Health", "Job", "Numbers", "slots"]
 
@@ -64,7 +67,7 @@ class Job:
         self.has_begun = False
         self.is_closed = False
         self.is_done = False
-        self.pending: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self.outputs: Mapping[str, Output] = {}  # by stream, only of async targets
         self.stage = Stage()
         self._message = message
         self._target = target
@@ -175,6 +178,8 @@ class Job:
         self._clean()
         logs.flush()
         self.is_done = True
+        for writer in self.outputs.values():
+            writer.close()
         for wanted in self._fetches.values():
             wanted.answer(None, "the prediction has ended")
         try:

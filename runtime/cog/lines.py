@@ -9,21 +9,70 @@ The memory: number of the batch, little-endian; `{"id": …, "source": …}`; a 
 
 from __future__ import annotations
 
+import io
 import mmap
+import sys
 import threading
 import time
+from functools import partial
 from struct import Struct
-from threading import get_ident
-from typing import Any, Callable
+from typing import Callable
 
 from .frames import to_json
 
-__all__ = ["MEMORY_BYTES", "NUMBER", "Lines"]
+__all__ = ["MEMORY_BYTES", "NUMBER", "Lines", "Origin", "Output"]
 
 NUMBER = Struct("<Q")
 MEMORY_BYTES = 128 * 1024
-MAX_PENDING = 64 * 1024
 PAUSE_SECONDS = 0.01
+
+
+class Origin:
+    """A stream of a prediction. `plain` writes a text to that stream for nobody in particular."""
+
+    def __init__(self, json_id: str, source: str, plain: Callable[[str], int]) -> None:
+        self.json_id = json_id
+        self.source = source
+        self.plain = plain
+
+
+class Output:
+    """What one prediction writes to one stream.
+
+    The text stream that finds the lines and encodes them is made when something is written: most predictions say
+    nothing. It is the interpreter's, which does in one call what takes several here.
+    """
+
+    def __init__(self, lines: Lines, origin: Origin) -> None:
+        self._lines, self._origin = lines, origin
+        self._stream: io.TextIOWrapper | None = None
+
+    def write(self, text: str) -> int:
+        """Take a text; its lines go soon, the rest when it is a line or more than some kilobytes."""
+        sink = _Sink()
+        sink.write = partial(self._lines.add, self._origin)  # type: ignore[method-assign, assignment]
+        self._stream = io.TextIOWrapper(
+            sink, encoding="utf-8", errors="surrogatepass", newline="\n", line_buffering=True  # type: ignore[arg-type]
+        )
+        self.write = self._stream.write  # type: ignore[method-assign]
+        return self._stream.write(text)
+
+    def push(self) -> None:
+        """Take what is no line yet as well."""
+        if self._stream is not None:
+            self._stream.flush()
+
+    def close(self) -> None:
+        """The prediction has ended: what is still written is plain."""
+        self.push()
+        self.write = self._origin.plain  # type: ignore[method-assign]
+
+
+class _Sink(io.RawIOBase):
+    """Where a text stream puts its lines: as a rule one for each call."""
+
+    def writable(self) -> bool:
+        return True
 
 
 class Lines:
@@ -38,87 +87,78 @@ class Lines:
         self._write = self._memory.write
         self._send = send
         self._lock = threading.Lock()
-        self._owner = 0
-        self._pieces: list[str] | None = None  # whose lines these are
+        self._origin: Origin | None = None  # whose lines these are
         self._start = 0
-        self._job: Any = None
-        self._source = ""
         self._number = 0
         self._is_pausing = False
         self._wake = threading.Event()
         self._has_thread = False
 
-    def add(self, job: Any, source: str, pieces: list[str], is_rest: bool = False) -> bool:
-        """Take the complete lines in the pieces of a text, or all, and send them now or soon.
-
-        False for what a finalizer or a signal handler writes in the midst of this.
-        """
+    def add(self, origin: Origin, data: bytes) -> int:
+        """Take lines, and send them now or soon. What a finalizer or a signal handler writes in the midst is plain."""
         # A flood of lines goes through here, so that each step counts.
-        ident = get_ident()
-        if self._owner == ident:
-            return False
-        with self._lock:
-            self._owner = ident
+        lock = self._lock
+        if not lock.acquire(False) and not self._acquire():
+            return origin.plain(data.decode("utf-8", "surrogatepass"))
+        try:
+            if self._origin is not origin:
+                self._begin(origin)
             try:
-                # Other threads of the prediction may add pieces meanwhile.
-                count = len(pieces)
-                text = "".join(pieces[:count])
-                del pieces[:count]
-                if text[-1:] != "\n" and not is_rest and len(text) <= MAX_PENDING:
-                    end = text.rfind("\n") + 1
-                    pieces.insert(0, text[end:])
-                    text = text[:end]
-                if self._pieces is not pieces:
-                    self._begin(job, source, pieces)
-                try:
-                    self._write(text.encode("utf-8", "surrogatepass"))
-                except ValueError:
-                    self._write_after_flush(job, source, pieces, text)
-                if not self._is_pausing:
-                    self._flush()
-                    self._pause()
-            finally:
-                self._owner = 0
-        return True
+                self._write(data)
+            except ValueError:
+                self._write_after_flush(origin, data)
+            if not self._is_pausing:
+                self._flush()
+                self._pause()
+        finally:
+            lock.release()
+        return len(data)
 
     def flush(self) -> None:
         """Send what is there, so that what is sent next comes after it."""
-        ident = get_ident()
-        if self._pieces is None or self._owner == ident:
+        lock = self._lock
+        if self._origin is None or (not lock.acquire(False) and not self._acquire()):
             return
-        with self._lock:
-            self._owner = ident
-            try:
-                self._flush()
-            finally:
-                self._owner = 0
+        try:
+            self._flush()
+        finally:
+            lock.release()
 
-    def _begin(self, job: Any, source: str, pieces: list[str]) -> None:
+    def _acquire(self) -> bool:
+        """Wait for the lock; False if this thread has it, and was interrupted by what wants it now."""
+        frame = sys._getframe(1).f_back
+        while frame is not None:
+            if frame.f_code in _HOLDERS:
+                return False
+            frame = frame.f_back
+        return self._lock.acquire()
+
+    def _begin(self, origin: Origin) -> None:
         self._flush()
-        self._job, self._source, self._pieces = job, source, pieces
+        self._origin = origin
         self._number += 1
         self._memory.seek(0)
-        self._write(NUMBER.pack(self._number) + ('{"id":%s,"source":"%s"}\n' % (job.json_id, source)).encode())
+        about = '{"id":%s,"source":"%s"}\n' % (origin.json_id, origin.source)
+        self._write(NUMBER.pack(self._number) + about.encode())
         self._start = self._memory.tell()
 
-    def _write_after_flush(self, job: Any, source: str, pieces: list[str], text: str) -> None:
+    def _write_after_flush(self, origin: Origin, data: bytes) -> None:
         """What the memory has no room for."""
-        self._begin(job, source, pieces)
+        self._begin(origin)
         try:
-            self._write(text.encode("utf-8", "surrogatepass"))
+            self._write(data)
         except ValueError:
             self._flush()
-            self._send(_message(job, source, 0, text))
+            self._send(_message(origin, 0, data))
 
     def _flush(self) -> None:
-        if self._pieces is None:
+        if self._origin is None:
             return
         end = self._memory.tell()
         if end > self._start:
-            text = self._memory[self._start : end].decode("utf-8", "surrogatepass")
-            self._send(_message(self._job, self._source, self._number, text))
+            self._send(_message(self._origin, self._number, self._memory[self._start : end]))
             self._memory[self._start : end] = bytes(end - self._start)
-        self._job = self._pieces = None
+        self._origin = None
 
     def _pause(self) -> None:
         """Let lines gather from now on, for a while."""
@@ -137,13 +177,17 @@ class Lines:
             self._wake.clear()
             while self._is_pausing:
                 time.sleep(PAUSE_SECONDS)
-                self._is_pausing = self._pieces is not None
+                self._is_pausing = self._origin is not None
                 try:
                     self.flush()
                 except OSError:
                     return  # the server is gone
 
 
-def _message(job: Any, source: str, number: int, text: str) -> str:
+_HOLDERS = (Lines.add.__code__, Lines.flush.__code__)
+
+
+def _message(origin: Origin, number: int, data: bytes) -> str:
     # By hand: the encoder takes longer for a dictionary than for all that is in it.
-    return '{"type":"log","id":%s,"source":"%s","batch":%d,"data":%s}' % (job.json_id, source, number, to_json(text))
+    text = to_json(data.decode("utf-8", "surrogatepass"))
+    return '{"type":"log","id":%s,"source":"%s","batch":%d,"data":%s}' % (origin.json_id, origin.source, number, text)

@@ -9,26 +9,27 @@ import os
 import sys
 import traceback
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .lines import Lines
+from typing import Any, Callable
 
 __all__ = [
     "PREDICTION",
     "TaskStream",
     "attribute_lines",
+    "enter",
     "error_line",
     "error_text",
     "flush",
     "format_error",
+    "leave",
     "prepare",
 ]
 
-MAX_PIECES = 256
-
 PREDICTION: ContextVar[Any] = ContextVar("cog_prediction", default=None)
 """The job that the running code belongs to, in async targets."""
+# Where that job's texts for each stream go: found with one look, for each piece of a line.
+_OUTPUTS: dict[str, ContextVar[Any]] = {
+    source: ContextVar("cog_" + source, default=None) for source in ("stdout", "stderr")
+}
 
 _OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -92,45 +93,55 @@ def _is_own(path: str) -> bool:
     return path.startswith(_OWN_FOLDER) or path.startswith("<frozen ")
 
 
+def enter(job: Any) -> None:
+    """From now on, the running task writes for `job`."""
+    PREDICTION.set(job)
+    for source, output in _OUTPUTS.items():
+        output.set(job.outputs.get(source))
+
+
+def leave() -> None:
+    """From now on, the running task writes for nobody in particular."""
+    PREDICTION.set(None)
+    for output in _OUTPUTS.values():
+        output.set(None)
+
+
 class WorkerStream(io.TextIOWrapper):
     """`sys.stdout` or `sys.stderr` of a worker; `attribute_lines` makes it a `TaskStream`, wherever it was stored."""
 
     source = ""
-    lines: Lines
+    output: ContextVar[Any]
 
 
 class TaskStream(WorkerStream):
-    """What a prediction writes goes to the gathered lines when a line is complete; all else to the descriptor."""
+    """What a prediction writes goes to its output; all else to the descriptor."""
 
     def write(self, text: str) -> int:
-        job = PREDICTION.get()
-        if job is None or job.is_done or not isinstance(text, str):
+        output = self.output.get()
+        if output is None:
             return super().write(text)
-        pieces = job.pending[self.source]
-        pieces.append(text)
-        if ("\n" in text or len(pieces) > MAX_PIECES) and not self.lines.add(job, self.source, pieces):
-            super().write("".join(pieces))
-            pieces.clear()
-        return len(text)
+        return output.write(text)  # type: ignore[no-any-return]
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        job = PREDICTION.get()
-        if job is not None and not job.is_done:
-            pieces = job.pending[self.source]
-            if pieces:
-                self.lines.add(job, self.source, pieces, is_rest=True)
+        output = self.output.get()
+        if output is not None:
+            output.push()
         super().flush()
 
 
-def attribute_lines(lines: Lines) -> None:
-    """From now on, tell the lines of concurrent predictions apart."""
+def attribute_lines() -> dict[str, Callable[[str], int]]:
+    """From now on, tell the lines of concurrent predictions apart; what writes to each stream for none of them."""
     # What a prediction forks does not talk to the server: it writes to the descriptors.
-    os.register_at_fork(after_in_child=lambda: PREDICTION.set(None))
+    os.register_at_fork(after_in_child=leave)
+    plain: dict[str, Callable[[str], int]] = {}
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, WorkerStream):
-            stream.lines = lines
+            plain[stream.source] = super(WorkerStream, stream).write
+            stream.output = _OUTPUTS[stream.source]
             stream.__class__ = TaskStream
+    return plain

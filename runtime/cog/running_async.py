@@ -19,8 +19,8 @@ from typing import Any, Callable, Deque, Mapping
 from .exceptions import CancelationException
 from .frames import Channel
 from .jobs import Health, Job, Numbers, slots
-from .lines import Lines
-from .logs import PREDICTION, attribute_lines
+from .lines import Lines, Origin, Output
+from .logs import PREDICTION, attribute_lines, enter, leave
 from .predictor import Target
 from .scope import scope_of_prediction
 
@@ -54,7 +54,7 @@ class AsyncRunner:
         self._is_sending = False
         self._is_refused = False
         self._lines = Lines(memory, channel.send)
-        attribute_lines(self._lines)
+        self._plain = attribute_lines()
 
     # Called in the control thread.
 
@@ -159,6 +159,8 @@ class AsyncRunner:
                 self._accept(Job(message, self._target, self.send))
 
     def _accept(self, job: Job) -> None:
+        lines, id_ = self._lines, job.json_id
+        job.outputs = {name: Output(lines, Origin(id_, name, plain)) for name, plain in self._plain.items()}
         with self._lock:
             self._jobs[job.number] = job
             if self._numbers.take(job.number):
@@ -186,7 +188,7 @@ class AsyncRunner:
     async def _run(self, job: Job) -> None:
         is_iterator = self._target.signature.is_iterator
         fields: Mapping[str, Any] = {}
-        PREDICTION.set(job)
+        enter(job)
         if not job.is_canceled:
             # A model may have put its own handler there.
             self.listen()
@@ -207,7 +209,7 @@ class AsyncRunner:
             job.finish(fields, is_iterator)
         except OSError:
             self.loop.stop()
-        PREDICTION.set(None)
+        leave()
         if self._waiting:
             self._start(self._waiting.popleft())
         elif self._is_stopping and not self._tasks:

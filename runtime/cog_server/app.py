@@ -15,7 +15,7 @@ import msgspec
 from . import legacy
 from .documents import COMPONENTS, DocumentError, Documents
 from .exchange import Headers, Refusal, Request, Response, Streamed
-from .health import health_document, health_state
+from .health import HealthPage, health_state
 from .metrics import Metrics
 from .page import DOCS_PAGE
 from .predictions import Prediction, PredictionRequest
@@ -93,6 +93,7 @@ class App:
         self._trainings = trainings
         self._metrics = metrics
         self._version = version
+        self._health_page = HealthPage(runner, trainings, version)
         self._on_shutdown = on_shutdown
         self._documents = documents
         self._streams: Dict[str, EventStream] = {}
@@ -234,9 +235,7 @@ class App:
         return self._health_response(request, await runner.healthcheck())
 
     def _health_response(self, request: Request, complaint: Optional[str]) -> Response:
-        is_trusted = self._is_authorised(request)
-        document = health_document(self._runner, self._trainings, self._version, is_trusted, complaint)
-        return Response(200, _encode(document))
+        return self._health_page.response(self._is_authorised(request), complaint)
 
     def _livez(self, request: Request) -> Response:
         state = health_state(self._runner, self._trainings)

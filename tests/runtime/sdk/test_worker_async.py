@@ -372,6 +372,29 @@ def test_a_cancel_in_a_flood_of_lines_neither_loses_nor_repeats_any(worker):
     assert lines[:-1] == ["line %d" % i for i in range(len(lines) - 1)]
 
 
+def test_what_a_thread_writes_after_its_prediction_has_ended_is_plain(worker):
+    source = """
+        import contextvars, threading
+        ended = threading.Event()
+        @concurrent(max=2)
+        async def predict(n: int) -> str:
+            if n:
+                ended.set()
+                return "y"
+            print("in time, ", end="")
+            def write():
+                ended.wait(20)
+                print("too late")
+            threading.Thread(target=contextvars.copy_context().run, args=(write,)).start()
+            return "x"
+        """
+    found = worker(source, "predict")
+    id_ = found.begin({"n": 0})
+    assert logs_of(found.finish(), id_) == "in time, "
+    found.predict({"n": 1})
+    assert found.log_with("too late").endswith("too late\n")
+
+
 def test_lines_larger_than_the_shared_memory_come_whole(worker):
     source = """
         @concurrent(max=2)
