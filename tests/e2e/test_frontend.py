@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +103,96 @@ def test_secrets_come_from_the_command_line(engine: Engine, frontend: str, proje
     assert build(engine, made).returncode != 0
     done = build(engine, made, "--secret", f"id=s,src={made.root / 's.txt'}")
     assert done.returncode == 0, done.stderr.decode()
+
+
+# -- other programs that build ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def declared(engine: Engine, frontend: str, project: MakeProject) -> Project:
+    """A project that needs a secret, for programs that read from files what is to be built."""
+    mount = f"{{command: 'grep -q hidden /s && echo declared {engine.session}', mounts: [{{type: secret, id: s, target: /s}}]}}"
+    config = HELLO.replace("build:\n", f"build:\n  run:\n    - {mount}\n")
+    return project("declared", config, {"s.txt": "hidden", ".dockerignore": "s.txt\n*.json\n"})
+
+
+def bake(engine: Engine, made: Project, **target: Any) -> subprocess.CompletedProcess[bytes]:
+    """`docker buildx bake` of one target."""
+    told = {"context": str(made.root), "dockerfile": "cog.yaml", **target}
+    made.write("bake.json", json.dumps({"target": {"default": told}}))
+    return engine.docker("buildx", "bake", "--progress=plain", "--allow=fs=*", "--file", str(made.root / "bake.json"))
+
+
+def test_bake(engine: Engine, frontend: str, declared: Project) -> None:
+    name = engine.name("baked")
+    options = {"args": {"BUILDKIT_SYNTAX": frontend}, "platforms": ["linux/amd64"], "labels": {"team": "a b"}}
+    done = bake(engine, declared, **options, tags=[name], output=["type=docker"])
+    assert done.returncode != 0, "there is no secret"
+    secret = [f"id=s,src={declared.root / 's.txt'}"]
+    done = bake(engine, declared, **options, tags=[name], output=["type=docker"], secret=secret)
+    assert done.returncode == 0, done.stderr.decode()
+    image = Image(engine, name)
+    assert image.labels["team"] == "a b"
+    assert image.output("ls", "/src").split() == ["cog.yaml", "predict.py"]
+    done = bake(engine, declared, **options, target="packages", output=["type=cacheonly"])
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"[model" not in done.stderr, "a target stops there"
+
+
+def test_bake_shows_errors_in_the_configuration(engine: Engine, frontend: str, project: MakeProject) -> None:
+    wrong = project("wrongly-baked", "build:\n  gpus: true\n")
+    done = bake(engine, wrong, args={"BUILDKIT_SYNTAX": frontend}, output=["type=cacheonly"])
+    assert done.returncode == 1
+    assert "error[COG120]: `gpus` is not a key of `build`" in done.stderr.decode()
+    assert ">>>   gpus: true" in done.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def compose(engine: Engine) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """`docker compose build` of one service: what `build` says, and what else the service does."""
+    if engine.docker("compose", "version").returncode:
+        pytest.skip("the docker client has no compose")
+
+    def run(made: Project, build: dict[str, Any], **service: Any) -> subprocess.CompletedProcess[bytes]:
+        told = {"context": str(made.root), "dockerfile": "cog.yaml", **build}
+        document = {"services": {"model": {"build": told, **service}}, "secrets": {"s": {"file": "./s.txt"}}}
+        made.write("compose.json", json.dumps(document))
+        words = ("--progress=plain", "--file", str(made.root / "compose.json"), "build")
+        return engine.docker("compose", *words)
+
+    return run
+
+
+def test_compose(
+    engine: Engine, frontend: str, declared: Project, compose: Callable[..., subprocess.CompletedProcess[bytes]]
+) -> None:
+    name = engine.name("composed")
+    build = {"args": {"BUILDKIT_SYNTAX": frontend}, "platforms": ["linux/amd64"], "labels": {"team": "a b"}}
+    done = compose(declared, {**build, "secrets": ["s"]}, image=name)
+    assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
+    image = Image(engine, name)
+    assert image.labels["team"] == "a b"
+    assert image.output("ls", "/src").split() == ["cog.yaml", "predict.py"]
+
+
+def test_compose_shows_errors_in_the_configuration(
+    frontend: str, project: MakeProject, compose: Callable[..., subprocess.CompletedProcess[bytes]]
+) -> None:
+    wrong = project("wrongly-composed", f"# syntax={frontend}\nbuild:\n  gpus: true\n", {"s.txt": ""})
+    done = compose(wrong, {})
+    log = (done.stderr + done.stdout).decode()
+    assert done.returncode != 0
+    assert "error[COG120]: `gpus` is not a key of `build`" in log
+    assert ">>>   gpus: true" in log
+
+
+def test_a_platform_that_is_asked_for(engine: Engine, frontend: str, project: MakeProject) -> None:
+    """The base image is looked for under that platform; here there is none of it."""
+    made = project("for-arm", f"# syntax={frontend}\n{HELLO}")
+    done = build(engine, made, "--platform", "linux/arm64", "--target", "base", "--output", "type=cacheonly")
+    assert done.returncode != 0
+    assert b"python:3.11-slim-bookworm" in done.stderr
+    assert build(engine, made, "--platform", "linux/amd64", "--target", "base").returncode == 0
 
 
 @pytest.mark.parametrize(
