@@ -213,8 +213,19 @@ def source_links(links: Sequence[tuple[str, str]], destination: str, owner: str 
     for path, target in links:
         link = shell_word(f"{destination}/{path}")
         commands.append(f"ln -s -- {shell_word(target)} {link}")
-        commands += [f"chown -h {owner} {link}"] if owner else []
+        commands += [f"chown -h {_with_group(owner)} {link}"] if owner else []
     return _all(*commands)
+
+
+def _with_group(owner: str) -> str:
+    """The owner as chown takes it, with the group that a copy gives: of a number the same, of a name its own.
+
+    >>> _with_group("1000"), _with_group("app"), _with_group("app:staff")
+    ('1000:1000', 'app:', 'app:staff')
+    """
+    if ":" in owner:
+        return owner
+    return f"{owner}:{owner if owner.isdigit() else ''}"
 
 
 def _account(name: str, flag: str, prefix: str) -> str:

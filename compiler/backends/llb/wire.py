@@ -148,8 +148,13 @@ def _fields(text: str, *, is_oneof: bool) -> list[_Field]:
     return sorted(found, key=lambda field: field.number)
 
 
+_SMALL = tuple(bytes((value,)) for value in range(0x80))
+
+
 def _varint(value: int) -> bytes:
     """Seven bits a byte, the lowest first; a negative number as 64 bits."""
+    if 0 <= value <= 0x7F:
+        return _SMALL[value]
     rest = int(value) & _MASK
     parts = bytearray()
     while rest > 0x7F:

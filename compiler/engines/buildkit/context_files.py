@@ -27,7 +27,8 @@ from .messages import SERVICES
 __all__ = ["ContextDirectory", "Entry", "list_entries"]
 
 _STAT, _REQUEST, _DATA, _FIN, _ERROR = range(5)
-_CHUNK_BYTES = 128 * 1024
+_CHUNK_BYTES = 256 * 1024
+_LISTED_AT_ONCE = 200  # entries
 _GO_TYPES = {
     stat.S_IFDIR: 1 << 31,
     stat.S_IFLNK: 1 << 27,
@@ -161,14 +162,18 @@ class ContextDirectory:
         walker.join()
 
     def _list(self, call: Call, entries: list[Entry], excludes: list[str], includes: list[str]) -> None:
+        waiting: list[bytes] = []
         try:
             for entry in list_entries(self.root, excludes, includes):
                 if not _is_text(entry.path) or not _is_text(entry.link):
                     self._refuse(call, f"the name of {entry.path!r} is not UTF-8 text")
                     return
                 entries.append(entry)
-                call.send(SERVICES.encode("Packet", {"type": _STAT, "stat": entry.message}))
-            call.send(SERVICES.encode("Packet", {"type": _STAT}))
+                waiting.append(SERVICES.encode("Packet", {"type": _STAT, "stat": entry.message}))
+                if len(waiting) >= _LISTED_AT_ONCE:
+                    call.send_all(waiting)
+                    waiting.clear()
+            call.send_all([*waiting, SERVICES.encode("Packet", {"type": _STAT})])
         except OSError as error:
             self._refuse(call, f"{self._relative(error.filename)} {describe(error)}")
         except BuildkitError:
@@ -187,14 +192,17 @@ class ContextDirectory:
 
     def _send_content(self, call: Call, number: int, entry: Entry, file: int) -> None:
         sent = 0
+        last: list[bytes] = []
         while chunk := os.read(file, _CHUNK_BYTES):
+            if last:
+                call.send_all(last)
             sent += len(chunk)
-            call.send(SERVICES.encode("Packet", {"type": _DATA, "id": number, "data": chunk}))
+            last = [SERVICES.encode("Packet", {"type": _DATA, "id": number, "data": chunk})]
         now = os.fstat(file)
         self.sent_bytes += sent
         if sent != entry.status.st_size or now.st_mtime_ns != entry.status.st_mtime_ns:
             raise _Changed
-        call.send(SERVICES.encode("Packet", {"type": _DATA, "id": number}))
+        call.send_all([*last, SERVICES.encode("Packet", {"type": _DATA, "id": number})])
 
     def _refuse(self, call: Call, problem: str) -> None:
         self.problems.append(problem)

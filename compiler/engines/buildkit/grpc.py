@@ -88,6 +88,11 @@ class Call:
         with self._sending:  # a message that waits for room halfway must not have another one in it
             self._connection.send(self, _framed(message), ends=ends)
 
+    def send_all(self, messages: Iterable[bytes]) -> None:
+        """Send some messages, small ones together. Errors: CallFailed, ConnectionLost."""
+        with self._sending:
+            self._connection.send(self, b"".join(map(_framed, messages)), ends=False)
+
     def end(self) -> None:
         """No more messages from a client."""
         self._connection.send(self, b"", ends=True)
@@ -224,16 +229,17 @@ class Connection:
                     return  # the server has answered without the rest
                 if not self._has_headers(call):
                     self._answer_headers(call)
-                size = min(len(rest), self._room(call))
-                chunk, rest = rest[:size], rest[size:]
-                is_last = not rest
-                if chunk or (is_last and ends):
-                    try:
-                        self._http.send_data(call._number, bytes(chunk), end_stream=is_last and ends)
-                    except h2.exceptions.StreamClosedError as error:
-                        raise self._lost(call) from error
-                    self._flush()
-                if is_last:
+                try:
+                    while rest and (size := min(len(rest), self._room(call))):
+                        chunk, rest = rest[:size], rest[size:]
+                        self._http.send_data(call._number, bytes(chunk), end_stream=ends and not rest)
+                        self._outgoing += self._http.data_to_send()
+                    if ends and not data:
+                        self._http.end_stream(call._number)
+                except h2.exceptions.StreamClosedError as error:
+                    raise self._lost(call) from error
+                self._flush()
+                if not rest:
                     return
 
     def receive(self, call: Call) -> bytes | None:
