@@ -75,6 +75,7 @@ class Job:
         self._made: list[Any] = []
         self._fetches: dict[int, Fetch] = {}
         self._count = 0
+        self._has_yielded = False
         self._began = time.monotonic()
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -149,7 +150,15 @@ class Job:
         self._count += 1
 
     def encoded_result(self, result: Any) -> tuple[Any, Any]:
-        """A returned value as JSON and the files in it; None is no output, of whatever type. Errors: `OutputError`."""
+        """A returned value as JSON and the files in it; None is no output, of whatever type. Errors: `OutputError`.
+
+        A generator that a model of 2021 returns is sent item by item, as if the function had yielded them.
+        """
+        if self._target.signature.is_legacy and inspect.isgenerator(result):
+            self._has_yielded = True
+            for item in result:
+                self.send_item(encode(item))
+            return None, []
         return (None, []) if result is None else _encoded(result, self._target.signature.output)
 
     def failed(self, error: BaseException) -> dict[str, Any]:
@@ -166,6 +175,7 @@ class Job:
         """Clean up, write out the logs and send `done`."""
         seconds = time.monotonic() - self._began
         output, files, status, error = None, [], fields["status"], fields.get("error")
+        is_iterator = is_iterator or self._has_yielded
         if not is_iterator:
             output, files = fields.get("output"), fields.get("files") or []
         if files:

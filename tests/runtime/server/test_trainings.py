@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 MODEL = """
 import os, time
 from cog import BasePredictor, Input
@@ -206,16 +208,23 @@ def test_forms_of_2021_give_values_and_get_values_and_files(serve, tmp_path):
         assert (answer.status, answer.json) == (400, {"message": message})
 
 
-def test_a_generator_of_2021_is_answered_with_its_last_value(serve):
+YIELDS = """
+        for number in range(n):
+            yield "item %d" % number
+"""
+RETURNS = """
+        return ("item %d" % number for number in range(n))
+"""
+
+
+@pytest.mark.parametrize("body", [YIELDS, RETURNS], ids=["yields", "returns"])
+def test_a_generator_of_2021_is_answered_with_its_last_value(serve, body):
     source = """
 import cog
 class Predictor(cog.Predictor):
     @cog.input("n", type=int)
-    def predict(self, n):
-        for number in range(n):
-            yield "item %d" % number
-"""
-    server = serve(source)
+    def predict(self, n):"""
+    server = serve(source + body)
     assert server.ask("POST", "/predict", *form(n="3")).body == b"item 2"
     assert server.ask("POST", "/predict", *form(n="0")).json is None
     assert server.predict(n=2)["output"] == ["item 0", "item 1"]
