@@ -256,6 +256,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG502": Entry("out-of-date", "error", "The checked file differs from what would be generated."),
     "COG503": Entry("invalid-option", "error", "An option has a value that cannot be used."),
     "COG504": Entry("prebuilt-base-off", "warning", "Prebuilt Cog base images are not used."),
+    "COG505": Entry("unused-build-argument", "warning", "A build argument has no effect."),
     # COG60x: running models
     "COG600": Entry("nothing-to-run", "error", "cog.yaml names no target for the command."),
     "COG601": Entry("image-needs-containers", "error", "The local engine cannot use an image."),

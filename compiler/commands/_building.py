@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,7 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
     goes_to, problems = destinations(arguments)
     if problems:
         raise Refused(fail(problems, None, arguments.format))
+    further = _further_platforms(arguments)
     project, origin, compilation, found = _compiled(arguments)
     config = compilation.config
     if needs_name and not arguments.image_name and config is not None and config.image is None:
@@ -157,9 +159,14 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
     request = _request(arguments, project, compilation, secrets, text, goes_to)
     direct, problems = (None, ())
     if arguments.engine == "buildkit":
-        direct, problems = buildkit_request(arguments, image, request.build.labels, secrets, goes_to)
+        direct, problems = buildkit_request(arguments, image, request.build.labels, secrets, goes_to, text)
+        if direct is not None and further:
+            direct = replace(direct, others=_compiled_for(arguments, further))
     if has_errors(problems):
         raise Refused(fail((*found, *problems), project, arguments.format))
+    found += problems
+    if arguments.format == "text":
+        show(problems, project)
     if mode != "quiet":
         reporter.notice(f"Building Docker image from environment in {project.name} as {image}...")
     source = ModelSource(root=project.root, config_file=project.name, compilation=compilation)
@@ -183,6 +190,26 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
     return Built(
         project=project, image=built, layers=layers, found=(*found, *built.found), docker=docker, destinations=goes_to
     )
+
+
+def _further_platforms(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The platforms after the first, which `arguments` keeps. Raises Refused with COG503."""
+    texts = tuple(dict.fromkeys((arguments.platform or "").split(",")))
+    if len(texts) > 1 and arguments.engine != "buildkit":
+        message = f"--platform {arguments.platform}: one Dockerfile is for one platform"
+        problem = report("COG503", message, hint="--engine buildkit makes one image for several")
+        raise Refused(fail([problem], None, arguments.format))
+    arguments.platform = texts[0] or None
+    return texts[1:]
+
+
+def _compiled_for(arguments: argparse.Namespace, platforms: tuple[str, ...]) -> tuple[tuple[str, Compilation], ...]:
+    """The project compiled for each platform. Raises Refused."""
+    found = []
+    for platform in platforms:
+        _, _, compilation, _ = _compiled(argparse.Namespace(**{**vars(arguments), "platform": platform}))
+        found.append((platform, compilation))
+    return tuple(found)
 
 
 def _compiled(arguments: argparse.Namespace) -> tuple[Project, Source, Compilation, tuple[Diagnostic, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["buildkit_request"]
 
-_CACHES_TO = ("registry", "inline", "gha", "s3", "azblob")
-_CACHES_FROM = ("registry", "gha", "s3", "azblob")
+_CACHES_TO = ("registry", "inline", "local", "gha", "s3", "azblob")
+_CACHES_FROM = ("registry", "local", "gha", "s3", "azblob")
+_PLACE = {"--cache-from": "src", "--cache-to": "dest"}
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
 def buildkit_request(
@@ -27,19 +30,20 @@ def buildkit_request(
     labels: Sequence[tuple[str, str]],
     secrets: Sequence[Secret],
     goes_to: Destinations,
+    dockerfile: str | None,
 ) -> tuple[BuildkitRequest | None, tuple[Diagnostic, ...]]:
-    """The request, or None with what cannot be asked for. Errors: COG503, COG628."""
+    """The request, or None with what cannot be asked for. Errors: COG503, COG628; warning: COG505."""
     if find_spec("h2") is None:
         hint = "pip install 'cogc[buildkit]'"
         return None, (report("COG628", "--engine buildkit needs the library h2, which is not installed", hint=hint),)
     from ..engines.buildkit.model_image import BuildkitRequest
 
-    found = list(_unsupported(arguments))
+    found: list[Diagnostic] = []
+    build_args = _build_args(arguments, found, has_dockerfile=dockerfile is not None)
     cache_from = _caches("--cache-from", arguments.cache_from, _CACHES_FROM, found)
     cache_to = _caches("--cache-to", arguments.cache_to, _CACHES_TO, found)
     if has_errors(found):
         return None, tuple(found)
-    provenance = {None: None, "false": None, "true": "mode=min"}.get(arguments.provenance, arguments.provenance)
     request = BuildkitRequest(
         name=image,
         labels=tuple(labels),
@@ -49,7 +53,9 @@ def buildkit_request(
         cache_from=cache_from,
         cache_to=cache_to,
         uses_cache=not arguments.no_cache,
-        provenance=provenance,
+        attestations=_attestations(arguments),
+        dockerfile=dockerfile,
+        build_args=build_args,
         outputs=goes_to.outputs,
         loads=goes_to.loads,
         pushes=goes_to.pushes,
@@ -58,17 +64,32 @@ def buildkit_request(
     return request, tuple(found)
 
 
-def _unsupported(arguments: argparse.Namespace) -> list[Diagnostic]:
-    reasons = {
-        "--dockerfile": (arguments.dockerfile is not None, "builds no Dockerfile"),
-        "--build-arg": (bool(arguments.build_arg), "has no Dockerfile whose arguments could be set"),
-        "--sbom": (arguments.sbom not in (None, "false"), "has no scanner for --sbom"),
-    }
-    return [
-        report("COG503", f"{option}: the engine buildkit {reason}", hint="leave out --engine buildkit")
-        for option, (is_given, reason) in reasons.items()
-        if is_given
-    ]
+def _build_args(
+    arguments: argparse.Namespace, found: list[Diagnostic], *, has_dockerfile: bool
+) -> tuple[tuple[str, str], ...]:
+    """As pairs; a name alone takes the variable of this shell. Warning: COG505 for what nothing asks for."""
+    given: dict[str, str] = {}
+    for text in arguments.build_arg:
+        name, separator, value = text.partition("=")
+        if separator or name in os.environ:
+            given[name] = value if separator else os.environ[name]
+    if not has_dockerfile:
+        for name in [name for name in given if name.lower() not in _PROXIES]:
+            hint = "`environment` in cog.yaml sets variables; --dockerfile builds a file that takes arguments"
+            found.append(report("COG505", f"--build-arg {name} has no effect without a Dockerfile", hint=hint))
+            del given[name]
+    return tuple(given.items())
+
+
+def _attestations(arguments: argparse.Namespace) -> tuple[tuple[str, str], ...]:
+    """What is asked for about the image, as (name, attributes)."""
+    given = {"provenance": arguments.provenance, "sbom": arguments.sbom}
+    plain = {"provenance": "mode=min", "sbom": ""}
+    return tuple(
+        (name, plain[name] if value == "true" else value)
+        for name, value in given.items()
+        if value not in (None, "false")
+    )
 
 
 def _caches(
@@ -83,7 +104,8 @@ def _caches(
         attributes = {name: value for name, _, value in (field.partition("=") for field in fields)}
         kind = attributes.pop("type", "")
         if kind not in known:
-            hint = "leave out --engine buildkit"
-            found.append(report("COG503", f"{option} {text}: the types are {', '.join(known)}", hint=hint))
+            found.append(report("COG503", f"{option} {text}: the types are {', '.join(known)}"))
+        if kind == "local" and not attributes.get(_PLACE[option]):
+            found.append(report("COG503", f"{option} {text}: {_PLACE[option]}=FOLDER is missing"))
         caches.append((kind, attributes))
     return tuple(caches)

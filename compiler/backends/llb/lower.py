@@ -101,6 +101,7 @@ class LlbOptions:
     that the daemon can lay trees over one another, `prefers_local` that images of its own store come before those of
     registries. `config_file` is where an operation points that nothing in the
     project caused. Without `splits_context` the whole context is one selection, for those who have read it all anyway.
+    `proxies` are (variable in small letters, value) for commands.
     """
 
     platform: str = "linux/amd64"
@@ -112,6 +113,7 @@ class LlbOptions:
     prefers_local: bool = False
     ignores_cache: bool = False
     splits_context: bool = True
+    proxies: tuple[tuple[str, str], ...] = ()
 
 
 @record(kw_only=False)
@@ -500,6 +502,7 @@ class _StageLowering:
             user=image.user,
             platform=self.whole.platform,
             mounts=mounts,
+            proxies=self.whole.options.proxies,
             note=self._note(f"RUN {shown}"),
         )
         self._add(op, "RUN")

@@ -207,7 +207,8 @@ ExecMount: TypeAlias = BindFrom | CacheDirectory | SecretFile | SecretVariable
 class Exec:
     """A program that runs on top of `root`; its output is the root file system afterwards.
 
-    `environment` are (name, value) pairs; nothing is inherited from an image.
+    `environment` are (name, value) pairs; nothing is inherited from an image. `proxies` are the same for variables such
+    as http_proxy, which do not count when results are looked up.
     """
 
     root: Output
@@ -217,6 +218,7 @@ class Exec:
     user: str
     platform: Platform
     mounts: tuple[ExecMount, ...] = ()
+    proxies: tuple[tuple[str, str], ...] = ()
     note: Note = field(default_factory=Note)
 
     @property
@@ -237,7 +239,7 @@ class Exec:
     @property
     def capabilities(self) -> set[str]:
         """What the daemon must know."""
-        found = {"exec.meta.base", "exec.mount.bind"}
+        found = {"exec.meta.base", "exec.mount.bind"} | ({"exec.meta.proxyenv"} if self.proxies else set())
         for mount in self.mounts:
             match mount:
                 case BindFrom():
@@ -269,6 +271,7 @@ class Exec:
             "cwd": self.directory,
             "user": self.user,
             "remove_mount_stubs_recursive": True,
+            **({"proxy_env": dict(self.proxies)} if self.proxies else {}),
         }
         ordered = sorted(mounts, key=lambda mount: mount["dest"])
         return {"exec": {"meta": meta, "mounts": ordered, "secretenv": variables}}

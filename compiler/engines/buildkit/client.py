@@ -27,7 +27,7 @@ from .messages import SERVICES
 from .progress import progress_document
 from .session import Offers, Session
 
-__all__ = ["Bridge", "Export", "Result", "Solved", "build", "source_detail", "workers"]
+__all__ = ["Bridge", "Export", "FrontendResult", "Result", "Solved", "build", "source_detail", "workers"]
 
 _CONTROL = "/moby.buildkit.v1.Control"
 _BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge"
@@ -87,6 +87,13 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+@dataclass(frozen=True, slots=True)
+class FrontendResult:
+    """What another frontend made, as it gave it."""
+
+    message: Mapping[str, Any]
+
+
 class Bridge:
     """The frontend's side of one build: of the one called `ref`, or of the only one there is on the connection.
 
@@ -133,6 +140,19 @@ class Bridge:
         answer = SERVICES.decode("BridgeSolveResponse", call.only())
         return Solved(answer.get("result", {}).get("ref", {}).get("id", ""))
 
+    def run_frontend(self, name: str, options: Mapping[str, str], inputs: Mapping[str, Definition]) -> FrontendResult:
+        """What a frontend that the daemon knows makes of some graphs."""
+        message = {
+            "frontend": name,
+            "frontend_opt": dict(options),
+            "frontend_inputs": {key: definition.message for key, definition in inputs.items()},
+            "allow_result_return": True,
+            "allow_result_array_ref": True,
+            "cache_imports": self._imports,
+        }
+        answer = self._call("Solve", "BridgeSolveRequest", message, "BridgeSolveResponse")
+        return FrontendResult(answer.get("result", {}))
+
     def read_file(self, solved: Solved, path: str, offset: int = 0, length: int = 0) -> bytes:
         """The content of a file of a result, or `length` bytes of it from `offset` on."""
         message: dict[str, Any] = {"ref": solved.id, "file_path": path}
@@ -153,7 +173,7 @@ class Bridge:
             message = {"digest": digest, "level": 1, "short": text.encode(), "detail": details}
             self._call("Warn", "WarnRequest", message, "PingRequest")
 
-    def finish(self, result: Result) -> None:
+    def finish(self, result: Result | FrontendResult) -> None:
         """Name the image, which is exported next."""
         self._call("Return", "ReturnRequest", {"result": result.message}, "PingRequest")
 
@@ -184,7 +204,7 @@ def build(
     connection: Connection,
     offers: Offers,
     export: Export,
-    frontend: Callable[[Bridge], Result],
+    frontend: Callable[[Bridge], Result | FrontendResult],
     show: Callable[[dict[str, Any]], None],
 ) -> dict[str, str]:
     """One build; what the exporter says about the result. `show` is told of the progress, from a thread.

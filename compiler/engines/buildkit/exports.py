@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,16 +16,19 @@ from ...diagnostics import report
 from ...disk import describe
 from .. import EngineFailure
 from ..outputs import Output
+from .content_store import ContentStore
 from .received import ReceivedArchive, ReceivedDirectory, Receiver, UnsafePath
 
 __all__ = ["Exports"]
 
+_STORE = "export"
 _OF_IMAGES = ("moby", "image", "oci", "docker")
 
 
 @dataclass(slots=True)
 class Exports:
     """`exporters` are pairs of a type and its attributes; `receivers` are by the number of the exporter.
+    `stores` are directories of blobs that the daemon writes to, by name.
 
     `name` is that of the image; `timestamp` in seconds since 1970 is given to it and to all its files.
     """
@@ -32,6 +37,7 @@ class Exports:
     timestamp: int | None = None
     exporters: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     receivers: dict[int, Receiver] = field(default_factory=dict)
+    stores: dict[str, ContentStore] = field(default_factory=dict)
     places: dict[int, str] = field(default_factory=dict)
 
     def add(self, kind: str, attributes: Mapping[str, str] | None = None, receiver: Receiver | None = None) -> None:
@@ -59,6 +65,8 @@ class Exports:
             self.places[len(self.exporters)] = output.place
             if path is None:
                 receiver = ReceivedArchive(sys.stdout.buffer.write, sys.stdout.buffer.flush)
+            elif output.is_directory and output.kind != "local":
+                self.stores[_STORE] = ContentStore(path)
             elif output.is_directory:
                 receiver = ReceivedDirectory(path)
             else:
@@ -66,8 +74,18 @@ class Exports:
                 receiver = ReceivedArchive(file.write, file.flush)
         self.add(output.kind, output.attributes, receiver)
 
+    def finish(self, answer: Mapping[str, str]) -> None:
+        """Make blobs that were written count. Error: OSError."""
+        descriptor = answer.get("containerimage.descriptor")
+        for store in self.stores.values():
+            if descriptor:
+                store.add(json.loads(base64.b64decode(descriptor)), {})
+
     def raise_error(self) -> None:
         """Raise what kept a receiver from its work: EngineFailure with COG501 or COG637, BrokenPipeError."""
+        for store in self.stores.values():
+            if store.error is not None:
+                raise store.error
         for number, receiver in self.receivers.items():
             error = receiver.error
             place = self.places.get(number, "the image")

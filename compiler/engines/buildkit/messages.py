@@ -1,7 +1,8 @@
 """The messages of BuildKit's services, as far as they are used: control, the frontend's bridge, and the session.
 
-Source: https://github.com/moby/buildkit (api/services/control, frontend/gateway/pb, session) and
-https://github.com/tonistiigi/fsutil (types), whose field numbers never change.
+Source: https://github.com/moby/buildkit (api/services/control, frontend/gateway/pb, session),
+https://github.com/containerd/containerd (api/services/content) and https://github.com/tonistiigi/fsutil (types).
+The numbers of fields never change.
 """
 
 from __future__ import annotations
@@ -153,6 +154,34 @@ message GetSecretResponse { bytes data = 1; }
 message CredentialsRequest { string host = 1; }
 
 message CredentialsResponse { string username = 1; string secret = 2; }
+
+message ContentDigest { string digest = 1; }
+
+message ContentInfoMessage { ContentInfo info = 1; }
+
+message ContentInfo { string digest = 1; int64 size = 2; Timestamp created_at = 3; Timestamp updated_at = 4; }
+
+message ReadContentRequest { string digest = 1; int64 offset = 2; int64 size = 3; }
+
+message ReadContentResponse { int64 offset = 1; bytes data = 2; }
+
+message WriteContentRequest {
+  int32 action = 1;
+  string ref = 2;
+  int64 total = 3;
+  string expected = 4;
+  int64 offset = 5;
+  bytes data = 6;
+}
+
+message WriteContentResponse {
+  int32 action = 1;
+  Timestamp started_at = 2;
+  Timestamp updated_at = 3;
+  int64 offset = 4;
+  int64 total = 5;
+  string digest = 6;
+}
 
 message Packet { int32 type = 1; Stat stat = 2; uint32 id = 3; bytes data = 4; }
 

@@ -7,43 +7,44 @@ can tell, the installed packages and the schema of a model that has to be import
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import shutil
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ...backends.llb.image import image_document, read_image
-from ...backends.llb.lower import CONTEXT, LlbOptions
+from ...backends.llb.lower import CONTEXT
 from ...backends.llb.ops import Platform
-from ...diagnostics import Diagnostic, Note, has_errors, report
+from ...diagnostics import report
 from ...disk import describe
-from ...driver import LlbBuild, Source, llb_build, weights_build
-from ...frontend.lower import SCHEMA_FILE
-from ...ir.credentials import without_credentials
-from ...ir.nodes import ImageBase, ResolvedBuild
-from ...ir.outputs import FREEZE_FILE, freeze_build, schema_build
+from ...driver import Compilation, Source, weights_build
+from ...frontend.dockerignore import Dockerignore
+from ...ir.nodes import ResolvedBuild
 from ...record import record
 from .. import EngineFailure, Reporter
 from ..docker.build_display import Mode, display_for
 from ..docker.build_progress import BuildProgress
-from ..docker.model_image import FREEZE_LABEL, MOST_LABEL_BYTES, SCHEMA_LABEL, BuiltImage, ModelSource, WeightsState
+from ..docker.model_image import BuiltImage, ModelSource, WeightsState
 from ..docker.project_lock import project_lock
 from ..docker.step_titles import StepTitles
+from ..docker.weights_manifest import Manifest, make_manifest, read_manifest, write_manifest
 from ..outputs import Output, placed
 from .address import Address, find_address
-from .client import Bridge, Export, Result, build, workers
+from .caches import Cache, Caches
+from .client import Bridge, Export, FrontendResult, Result, build, workers
 from .context_files import ContextDirectory
 from .credentials import credentials_of
-from .errors import BuildkitError, CallFailed
+from .errors import BuildkitError
 from .exports import Exports
 from .grpc import Connection
+from .own_dockerfile import solve_dockerfile
+from .platform_image import PlatformImage
 from .problems import explain
 from .session import Offers
 from .transport import connect
@@ -57,24 +58,29 @@ _STORE_LABEL = "org.mobyproject.buildkit.worker.containerd.namespace"
 class BuildkitRequest:
     """What image is wanted, and where it goes.
 
-    `secrets` are (id, file, variable), one of the two set. `platform` None takes that of the daemon. Caches are pairs
-    of a type and its attributes. `builder` names a builder of buildx. `timestamp` is in seconds since 1970. `outputs`
-    are besides the engine (`loads`) and the registry (`pushes`).
+    `secrets` are (id, file, variable), one of the two set. `platform` None takes that of the daemon; `others` are
+    further platforms with the project compiled for each. `builder` names a builder of buildx. `attestations` are what
+    is wanted of provenance and sbom, as (name, attributes). `timestamp` is in seconds since 1970. `outputs` are besides
+    the engine (`loads`) and the registry (`pushes`). `dockerfile` is the text of a Dockerfile that is built
+    instead; without one `build_args` are those for proxies.
     """
 
     name: str
     labels: tuple[tuple[str, str], ...] = ()
     secrets: tuple[tuple[str, Path | None, str | None], ...] = ()
+    build_args: tuple[tuple[str, str], ...] = ()
     platform: str | None = None
+    others: tuple[tuple[str, Compilation], ...] = ()
     builder: str | None = None
-    cache_from: tuple[tuple[str, Mapping[str, str]], ...] = ()
-    cache_to: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    cache_from: tuple[Cache, ...] = ()
+    cache_to: tuple[Cache, ...] = ()
     uses_cache: bool = True
-    provenance: str | None = None
+    attestations: tuple[tuple[str, str], ...] = ()
     outputs: tuple[Output, ...] = ()
     loads: bool = True
     pushes: bool = False
     timestamp: int | None = None
+    dockerfile: str | None = None
 
 
 def build_with_buildkit(
@@ -111,11 +117,10 @@ class _Job:
     progress: BuildProgress = field(default_factory=BuildProgress)
     titles: StepTitles = field(default_factory=StepTitles)
     show: Callable[[Any], None] = lambda change: None
-    found: list[Diagnostic] = field(default_factory=list)
     offers: Offers = field(init=False)
     context: ContextDirectory = field(init=False)
     address: Address = field(init=False)
-    platform: Platform = field(init=False)
+    images: list[PlatformImage] = field(default_factory=list)
     worker: dict[str, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -129,27 +134,16 @@ class _Job:
             shared_key=_shared_key(root),
         )
 
-    @property
-    def resolved(self) -> ResolvedBuild:
-        assert self.model.compilation.resolved is not None
-        return self.model.compilation.resolved
-
-    @property
-    def _daemon_platform(self) -> Platform:
-        """What the daemon builds for when nobody says."""
-        for platform in self.worker.get("platforms", ()):
-            return Platform(platform.get("os", "linux"), platform.get("architecture", "amd64"))
-        return Platform("linux", "amd64")
-
     def run(self) -> BuiltImage:
         started = time.monotonic()
         self.address = find_address(self.request.builder)
+        caches = Caches.of(self.request.cache_from, self.request.cache_to, self.reporter)
         connection = Connection(connect(self.address))
         try:
             self.worker = next(iter(workers(connection)), {})
-            self.platform = Platform.parse(self.request.platform) if self.request.platform else self._daemon_platform
-            weights = self._weights(connection)
-            answer = self._build(connection, self.request.name, self._image, self.request.outputs)
+            self.images = self._images()
+            weights = self._weights(connection, caches.imports)
+            answer = self._build(connection, self.request.name, self._image, caches)
         finally:
             connection.close()
         seconds = time.monotonic() - started
@@ -162,64 +156,162 @@ class _Job:
             titles=self.titles,
             lines=self.titles.lines,
             weights=weights,
-            found=tuple(self.found),
+            found=tuple(dict.fromkeys(diagnostic for image in self.images for diagnostic in image.found)),
         )
+
+    def _images(self) -> list[PlatformImage]:
+        platform = Platform.parse(self.request.platform) if self.request.platform else self._daemon_platform
+        wanted = [(platform, self.model.compilation)]
+        wanted += [(Platform.parse(text), compilation) for text, compilation in self.request.others]
+        return [
+            PlatformImage(
+                compilation=compilation,
+                source=self.source,
+                platform=platform,
+                progress=self.progress,
+                labels=self.request.labels,
+                proxies=tuple((name.lower(), value) for name, value in self.request.build_args),
+                prefers_local=self.address.is_docker,
+                ignores_cache=not self.request.uses_cache,
+            )
+            for platform, compilation in wanted
+        ]
+
+    @property
+    def _daemon_platform(self) -> Platform:
+        """What the daemon builds for when nobody says."""
+        for platform in self.worker.get("platforms", ()):
+            return Platform(platform.get("os", "linux"), platform.get("architecture", "amd64"))
+        return Platform("linux", "amd64")
+
+    # -- what is built -------------------------------------------------------------------------------
+
+    def _image(self, bridge: Bridge) -> Result | FrontendResult:
+        """The image: all its graphs are solved while the labels are found out."""
+        if self.request.dockerfile is not None:
+            return self._own_dockerfile(bridge, self.request.dockerfile)
+        steps = [image.start(bridge) for image in self.images]
+        self.titles.lines = steps[0]
+        return Result(tuple(image.finish(bridge) for image in self.images))
+
+    def _own_dockerfile(self, bridge: Bridge, text: str) -> FrontendResult:
+        request = self.request
+        epoch = [("SOURCE_DATE_EPOCH", str(request.timestamp))] if request.timestamp is not None else []
+        return solve_dockerfile(
+            bridge,
+            text,
+            self.model.root,
+            [image.platform for image in self.images],
+            labels=request.labels,
+            build_args=(*request.build_args, *epoch),
+            prefers_local=self.address.is_docker,
+            uses_cache=request.uses_cache,
+        )
+
+    def _weights(self, connection: Connection, cache_from: Sequence[Cache]) -> WeightsState | None:
+        """The weights image, where the model takes its weights from one; it is kept while they are the same."""
+        resolved = self.images[0].resolved
+        weights = weights_build(resolved)
+        is_separate = any(stage.name == "weights" and not stage.steps for stage in resolved.stages)
+        if weights is None or not is_separate:
+            return None
+        name = f"{self.request.name}-weights"
+        manifest, known = self._manifest(resolved), read_manifest(self.model.root)
+        is_same = self.request.uses_cache and not self.request.pushes and known.holds(manifest) and known.name == name
+        if is_same and known.image and self._image_id(name) == known.image:
+            self.reporter.notice("Weights unchanged, skip rebuilding and use cached image...")
+            write_manifest(self.model.root, replace(manifest, name=name, image=known.image))
+            return WeightsState(name, False)
+
+        def frontend(bridge: Bridge) -> Result:
+            parts = []
+            for image in self.images:
+                part, self.titles.lines = image.weights(bridge, weights)
+                parts.append(part)
+            return Result(tuple(parts))
+
+        self._build(connection, name, frontend, Caches(imports=list(cache_from)), is_weights=True)
+        write_manifest(self.model.root, replace(manifest, name=name, image=self._image_id(name)))
+        return WeightsState(name, True)
+
+    def _manifest(self, resolved: ResolvedBuild) -> Manifest:
+        path = self.model.root / ".dockerignore"
+        text = path.read_text("utf-8", "surrogateescape") if path.is_file() else ""
+        known = read_manifest(self.model.root)
+        return make_manifest(self.model.root, resolved.weight_layers, Dockerignore.parse(text)[0], known)
+
+    def _image_id(self, name: str) -> str:
+        """What the engine has under a name; nothing where it is not Docker's, or there is no program to ask it with."""
+        if not self.address.is_docker or shutil.which("docker") is None:
+            return ""
+        words = ("docker", "image", "inspect", "--format", "{{.Id}}", name)
+        self.reporter.program(words)
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
     # -- one build -----------------------------------------------------------------------------------
 
     def _build(
-        self, connection: Connection, name: str, frontend: Callable[[Bridge], Result], outputs: Sequence[Output] = ()
+        self,
+        connection: Connection,
+        name: str,
+        frontend: Callable[[Bridge], Result | FrontendResult],
+        caches: Caches,
+        *,
+        is_weights: bool = False,
     ) -> dict[str, str]:
+        """One build; the image of the weights goes to where that of the model finds it."""
         request = self.request
         exports = Exports(name, request.timestamp)
         with ExitStack() as stack:
-            for output, path in stack.enter_context(placed(outputs)):
+            for output, path in stack.enter_context(placed(() if is_weights else request.outputs)):
                 exports.add_output(output, path, stack)
-            archive = self._add_own(exports, stack)
+            archive = self._add_own(exports, stack, loads=request.loads or (is_weights and not request.pushes))
             self.offers.receivers = exports.receivers
+            self.offers.stores = {**caches.stores, **exports.stores}
+            attestations = () if is_weights else request.attestations
             export = Export(
                 exporters=exports.exporters,
-                cache_from=request.cache_from,
-                cache_to=request.cache_to,
-                frontend_attributes={"attest:provenance": request.provenance} if request.provenance else {},
+                cache_from=caches.imports,
+                cache_to=caches.exports,
+                frontend_attributes={f"attest:{kind}": value for kind, value in attestations},
             )
             try:
                 answer = build(connection, self.offers, export, frontend, self._tell)
             except BuildkitError:
                 exports.raise_error()
+                caches.raise_error()
                 raise
+            exports.finish(answer)
+            caches.finish(answer)
             if archive is not None:
                 archive.seek(0)
-                self._load(archive)
+                self._docker("load", "--quiet", stdin=archive)
         if request.pushes and self._is_plain_docker:
             self._docker("push", "--quiet", name)
         return answer
 
-    def _add_own(self, exports: Exports, stack: ExitStack) -> BinaryIO | None:
+    def _add_own(self, exports: Exports, stack: ExitStack, *, loads: bool) -> BinaryIO | None:
         """The exporters into the engine and to the registry; an archive that is still to be loaded.
 
         Only of an archive can the times of files be rewritten, and a daemon that is not Docker's has no images.
         """
         request = self.request
         if self.address.is_docker and request.timestamp is None:
-            if request.loads or request.pushes:
+            if loads or request.pushes:
                 exports.add("moby", {"push": "true"} if request.pushes and not self._is_plain_docker else {})
             return None
         if request.pushes and not self._is_plain_docker:
             exports.add("image", {"push": "true"})
-        if not request.loads and not (request.pushes and self._is_plain_docker):
+        if not loads and not (request.pushes and self._is_plain_docker):
             return None
         archive = stack.enter_context(tempfile.TemporaryFile(prefix="cogc-image-"))  # noqa: SIM115 - the stack closes it
-        exports.add_archive("docker", archive)
+        exports.add_archive("docker" if len(self.images) == 1 else "oci", archive)
         return archive
 
     @property
     def _is_plain_docker(self) -> bool:
         """Whether it is a Docker engine without containerd's image store: the engine pushes, not its BuildKit."""
         return self.address.is_docker and _STORE_LABEL not in self.worker.get("labels", {})
-
-    def _load(self, archive: BinaryIO) -> None:
-        self._docker("load", "--quiet", stdin=archive)
 
     def _docker(self, *words: str, stdin: BinaryIO | None = None) -> None:
         self.reporter.program(("docker", *words))
@@ -236,106 +328,6 @@ class _Job:
         with self.lock:
             for change in self.progress.take(document):
                 self.show(change)
-
-    # -- graphs --------------------------------------------------------------------------------------
-
-    def _image(self, bridge: Bridge) -> Result:
-        """The image: its graph is solved while the labels are found out."""
-        options, platform = self._options(bridge)
-        whole = self._graph(self.resolved, options)
-        self.titles.lines = whole.lowered.steps
-        solving = bridge.start_solve(whole.definition)
-        image = whole.lowered.image
-        labels = [*self._schema_label(bridge, whole, options), *self._packages_label(bridge, whole, options)]
-        image = image.with_labels((*labels, *self.request.labels))
-        solved = bridge.solved(solving)
-        return Result(((platform, solved, image_document(image, platform)),))
-
-    def _graph(self, resolved: ResolvedBuild, options: LlbOptions) -> LlbBuild:
-        built, found = llb_build(self.model.compilation, self.source, options, resolved)
-        if built is None or has_errors(found):
-            raise EngineFailure(*found)
-        return built
-
-    def _options(self, bridge: Bridge) -> tuple[LlbOptions, Platform]:
-        platform = self.platform
-        capabilities = bridge.capabilities()
-        mode = "local" if self.address.is_docker else "default"
-        images = []
-        for reference, wanted in _base_images(self.resolved):
-            _, document = bridge.image_config(reference, Platform.parse(wanted) if wanted else platform, mode)
-            images.append((reference, read_image(document)))
-        options = LlbOptions(
-            platform=str(platform),
-            images=tuple(images),
-            merges=capabilities.get("mergeop", False),
-            prefers_local=self.address.is_docker,
-            ignores_cache=not self.request.uses_cache,
-        )
-        return options, platform
-
-    def _weights(self, connection: Connection) -> WeightsState | None:
-        """The weights image, where the model takes its weights from one; the daemon's cache knows what is unchanged."""
-        weights = weights_build(self.resolved)
-        is_separate = any(stage.name == "weights" and not stage.steps for stage in self.resolved.stages)
-        if weights is None or not is_separate:
-            return None
-        name = f"{self.request.name}-weights"
-
-        def frontend(bridge: Bridge) -> Result:
-            platform = self.platform
-            graph = self._graph(weights, LlbOptions(platform=str(platform), ignores_cache=not self.request.uses_cache))
-            self.titles.lines = graph.lowered.steps
-            return Result(((platform, bridge.solve(graph.definition), image_document(graph.lowered.image, platform)),))
-
-        self._build(connection, name, frontend)
-        return WeightsState(name, True)
-
-    # -- labels --------------------------------------------------------------------------------------
-
-    def _packages_label(self, bridge: Bridge, whole: LlbBuild, options: LlbOptions) -> list[tuple[str, str]]:
-        frozen = self._file(bridge, freeze_build(self.resolved), whole, options, FREEZE_FILE)
-        if frozen is None or frozen.startswith("#"):
-            self.found.append(report("COG635", "the image has no pip, so the label with its packages is left out"))
-            return []
-        return [(FREEZE_LABEL, "\n".join(without_credentials(line) for line in frozen.splitlines() if line.strip()))]
-
-    def _schema_label(self, bridge: Bridge, whole: LlbBuild, options: LlbOptions) -> list[tuple[str, str]]:
-        wanted = schema_build(self.resolved)
-        document = self._file(bridge, wanted, whole, options, SCHEMA_FILE) if wanted is not None else None
-        if wanted is not None and document is None:
-            message = "the model cannot be imported while the image is built, so the image has no schema"
-            hint = "the server makes it when it starts; say in the source what inputs and outputs are"
-            self.found.append(report("COG636", message, hint=hint, notes=self._printed()))
-        if document is None:
-            return []
-        compact = json.dumps(json.loads(document), ensure_ascii=False, separators=(",", ":"))
-        return [(SCHEMA_LABEL, compact)] if len(compact.encode()) <= MOST_LABEL_BYTES else []
-
-    def _printed(self) -> list[Note]:
-        steps = self.progress.instructions.items()
-        printed = [line for (stage, _), step in steps if stage == "schema" for line in step.output]
-        return [Note(message="\n".join(["what it printed:", *printed[-12:]]))] if printed else []
-
-    def _file(
-        self, bridge: Bridge, wanted: ResolvedBuild, whole: LlbBuild, options: LlbOptions, name: str
-    ) -> str | None:
-        """The file that a build of ir/outputs.py gives; None when there is none."""
-        graph = self._graph(wanted, options)
-        definition = graph.definition.named_like(whole.definition, "[internal] what the labels say")
-        solved = bridge.solve(definition, evaluates=True)
-        try:
-            return bridge.read_file(solved, f"/{name}").decode()
-        except CallFailed as error:
-            if "no such file" in error.message or "not found" in error.message:
-                return None
-            raise
-
-
-def _base_images(build: ResolvedBuild) -> list[tuple[str, str | None]]:
-    """The base images and their platforms, each once."""
-    bases = [stage.base for stage in build.stages if isinstance(stage.base, ImageBase)]
-    return list(dict.fromkeys((base.reference, base.platform) for base in bases))
 
 
 def _reader(file: Path | None, variable: str | None) -> Callable[[], bytes]:

@@ -10,7 +10,9 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from .content_store import CONTENT_SERVICE, ContentStore
 from .context_files import ContextDirectory
 from .errors import CallFailed
 from .grpc import NOT_FOUND, Call, Connection, Handler
@@ -29,7 +31,8 @@ class Offers:
     """What the daemon may have.
 
     `directories` and `secrets` are by name, credentials are asked for by the host of a registry and are a user's name
-    and a password, or None. `receivers` take what exporters send, by their number. `shared_key` is the same
+    and a password, or None. `receivers` take what exporters send, by their number; `stores` are directories of
+    blobs by name. `shared_key` is the same
     for every build of a project: the daemon keeps what was sent under it. `problems` are phrases about
     what could not be given.
     """
@@ -38,6 +41,7 @@ class Offers:
     secrets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
     credentials: Callable[[str], tuple[str, str] | None] | None = None
     receivers: Mapping[int, Receiver] = field(default_factory=dict)
+    stores: Mapping[str, ContentStore] = field(default_factory=dict)
     shared_key: str = ""
     problems: list[str] = field(default_factory=list)
 
@@ -82,7 +86,18 @@ class Session:
             found["/moby.filesync.v1.Auth/Credentials"] = self._give_credentials
         if offers.receivers:
             found["/moby.filesync.v1.FileSend/DiffCopy"] = self._take_result
+        if offers.stores:
+            methods = ContentStore(Path()).handlers()
+            found |= {f"{CONTENT_SERVICE}/{method}": self._use_store for method in methods}
         return found
+
+    def _use_store(self, call: Call) -> None:
+        name = call.header("buildkit-attachable-store-id") or ""
+        store = self._offers.stores.get(name)
+        if store is None:
+            raise CallFailed(NOT_FOUND, f"there is no store {name} in this build")
+        self._receiving.append(threading.current_thread())
+        store.handlers()[call.path.rpartition("/")[2]](call)
 
     def _send_directory(self, call: Call) -> None:
         name = call.header("dir-name") or ""

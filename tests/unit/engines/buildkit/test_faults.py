@@ -41,7 +41,8 @@ class Project:
         options.remove("--push") if "--output" in words else None
         status = main(["build", *options, *words, "--format", "json", "--progress", "quiet"])
         document = json.loads(self._capsys.readouterr().out)
-        return status, [found for found in document["diagnostics"] if found["severity"] == "error"]
+        self.diagnostics: list[dict[str, Any]] = document["diagnostics"]
+        return status, [found for found in self.diagnostics if found["severity"] == "error"]
 
 
 @pytest.fixture
@@ -171,11 +172,31 @@ def test_without_the_library(project: Project, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["--build-arg", "A=1"], ["--dockerfile", "cog.yaml"], ["--sbom"], ["--cache-to", "type=local,dest=x"]],
+    "words", [["--cache-to", "type=local"], ["--cache-from", "type=local,dest=x"], ["--cache-from", "type=tape,src=x"]]
 )
-def test_what_the_engine_cannot_do_is_refused(project: Project, words: list[str]) -> None:
+def test_caches_that_cannot_be(project: Project, words: list[str]) -> None:
     fails(project, "unix:///nothing", "COG503", *words)
+
+
+def test_build_arguments_without_a_dockerfile(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those for proxies reach the commands; of others it is said that they do nothing."""
+    seen: list[dict[str, Any]] = []
+
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        for data in request["definition"].get("def", []):
+            run = SERVICES.decode("Op", data).get("exec")
+            seen.extend([run["meta"].get("proxy_env", {})] if run else [])
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
+    words = ["--build-arg", "A=1", "--build-arg", "HTTPS_PROXY", "--build-arg", "NOT_SET"]
+    with daemon(tmp_path, script) as running:
+        assert project.build(*words, host=f"unix://{running.path}") == (0, [])
+    (unused,) = [found for found in project.diagnostics if found["code"] == "COG505"]
+    assert unused["message"] == "--build-arg A has no effect without a Dockerfile"
+    assert seen
+    assert all(proxies == {"https_proxy": "http://p:1"} for proxies in seen)
 
 
 def test_an_interrupt_ends_the_build_and_the_session(project: Project, tmp_path: Path) -> None:
