@@ -194,13 +194,15 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
 
 def _further_platforms(arguments: argparse.Namespace) -> tuple[str, ...]:
     """The platforms after the first, which `arguments` keeps. Raises Refused with COG503."""
-    texts = tuple(dict.fromkeys((arguments.platform or "").split(",")))
-    if len(texts) > 1 and arguments.engine != "buildkit":
+    if arguments.platform is None:
+        return ()
+    first, *others = dict.fromkeys(arguments.platform.split(","))
+    if others and arguments.engine != "buildkit":
         message = f"--platform {arguments.platform}: one Dockerfile is for one platform"
         problem = report("COG503", message, hint="--engine buildkit makes one image for several")
         raise Refused(fail([problem], None, arguments.format))
-    arguments.platform = texts[0] or None
-    return texts[1:]
+    arguments.platform = first
+    return tuple(others)
 
 
 def _compiled_for(arguments: argparse.Namespace, platforms: tuple[str, ...]) -> tuple[tuple[str, Compilation], ...]:

@@ -81,7 +81,7 @@ def base(engine: Engine, registry: str) -> str:
             "--platform",
             f"linux/{architecture}",
             "--change",
-            "ENV PATH=/usr/local/bin:/usr/bin:/bin",
+            "ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "-",
             reference,
             stdin=files,
