@@ -87,7 +87,7 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class FrontendResult:
     """What another frontend made, as it gave it."""
 
