@@ -30,6 +30,8 @@ class Daemon:
         self.script = script
         self.upgrades = upgrades
         self.returned: list[dict[str, Any]] = []
+        self.capabilities = dict.fromkeys(CAPABILITIES, True)
+        self._forgotten = ""
         self.ended = threading.Event()
         self._session_made = threading.Event()
         self._session: Connection | None = None
@@ -57,6 +59,10 @@ class Daemon:
         for connection in self._connections:
             connection.close()
 
+    def forget(self, service: str) -> None:
+        """Know nothing of a service from now on, as a daemon that is too old."""
+        self._forgotten = service
+
     @property
     def session(self) -> Connection:
         """The client's side of the session, once it is there."""
@@ -82,13 +88,15 @@ class Daemon:
             self._connections.append(Connection(_Socket(raw), handlers=self._handlers(), name="daemon"))
 
     def _handlers(self) -> dict[str, Handler]:
-        return {
+        handlers: dict[str, Handler] = {
             f"{CONTROL}/ListWorkers": self._workers,
             f"{CONTROL}/Session": self._serve_session,
             f"{CONTROL}/Solve": self._solve,
             f"{CONTROL}/Status": self._status,
             f"{BRIDGE}/Ping": lambda call: self._answer(
-                call, "PongResponse", {"llb_caps": [{"id": name, "enabled": True} for name in CAPABILITIES]}
+                call,
+                "PongResponse",
+                {"llb_caps": [{"id": name, "enabled": enabled} for name, enabled in self.capabilities.items()]},
             ),
             f"{BRIDGE}/ResolveImageConfig": lambda call: self._answer(
                 call, "ResolveImageConfigResponse", {"config": b'{"config": {"Env": ["PATH=/bin"]}}'}
@@ -97,6 +105,8 @@ class Daemon:
             f"{BRIDGE}/ReadFile": lambda call: self._answer(call, "ReadFileResponse", {"data": b"six==1.16.0\n"}),
             f"{BRIDGE}/Return": self._return,
         }
+        forgotten = f".{self._forgotten}/"
+        return {path: handler for path, handler in handlers.items() if forgotten not in path}
 
     def _answer(self, call: Call, name: str, message: dict[str, Any]) -> None:
         call.only()

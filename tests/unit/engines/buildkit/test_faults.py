@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cogc.backends.llb.schema import LLB
 from cogc.cli import main
 from cogc.engines.buildkit.grpc import Connection
 from cogc.engines.buildkit.messages import SERVICES
@@ -132,6 +133,31 @@ def test_a_daemon_that_does_not_know_an_operation(project: Project, tmp_path: Pa
     with daemon(tmp_path, script) as running:
         assert "mergeop" in fails(project, f"unix://{running.path}", "COG625")
         assert running.returned[0]["error"]["message"].endswith("mergeop"), "the daemon's build ends as well"
+
+
+@pytest.mark.parametrize("service", ["LLBBridge", "Control"])
+def test_a_daemon_without_a_service(project: Project, tmp_path: Path, service: str) -> None:
+    """Such as one from before a frontend could be the client itself."""
+    with daemon(tmp_path) as running:
+        running.forget(service)
+        assert "too old" in fails(project, f"unix://{running.path}", "COG625")
+        assert running.returned == []
+
+
+@pytest.mark.parametrize("merges", [True, False])
+def test_a_daemon_that_cannot_merge_gets_copies(project: Project, tmp_path: Path, merges: bool) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        seen.append(request)
+
+    with daemon(tmp_path, script) as running:
+        running.capabilities = {"mergeop": merges}
+        status, errors = project.build(host=f"unix://{running.path}")
+    assert (status, errors) == (0, [])
+    kinds = {kind for request in seen for op in request["definition"]["def"] for kind in LLB.decode("Op", op)}
+    assert "exec" in kinds
+    assert ("merge" in kinds) is merges
 
 
 def test_a_file_that_changes_while_it_is_sent(project: Project, tmp_path: Path) -> None:
