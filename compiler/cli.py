@@ -22,15 +22,15 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "compile": "compile cog.yaml to a Dockerfile",
     "check": "check cog.yaml and what it names, without writing anything",
-    "lock": "write cog.lock: every decision and every file of a build, by hash",
+    "lock": "write cog.lock: every decision and file of a build, by hash",
     "size": "estimate the size of the image before it is built",
-    "diff": "compare two builds: what changes, and which steps lose their cache",
+    "diff": "compare two builds: what changes, which steps are made anew",
     "ir": "show the intermediate representation of a build",
-    "explain": "explain a diagnostic code, or say why each line of the Dockerfile is there",
-    "why": "say why a version was chosen: of Python, CUDA, the base image or a package",
+    "explain": "explain a diagnostic code, or every line of the Dockerfile",
+    "why": "say why a version of Python, CUDA or a package was chosen",
     "why-not": "say what would come of another version",
-    "matrix": "show, check and compare the compatibility tables, or use newer ones in a project",
-    "schema": "print the OpenAPI schema of the model, compare two, or print a JSON Schema",
+    "matrix": "show, check and compare the tables of versions, use newer ones",
+    "schema": "print the OpenAPI schema of the model, or compare two",
     "build": "build the image with Docker",
     "push": "build the image and push it to its registry",
     "login": "log in to a registry",
@@ -79,7 +79,7 @@ examples:
   cogc predict -i prompt="a cat"         run its model
   cogc compile cog.yaml > Dockerfile     then: docker build .
   cogc compile --check Dockerfile        in CI: is the Dockerfile up to date?
-  cogc check --fix                       find problems, mend what is safe to mend
+  cogc check --fix                       find problems, mend what is safe
   cogc explain COG124                    what a diagnostic means
 """
 

@@ -103,6 +103,7 @@ def _print(root: Path, created: list[str], skipped: list[str]) -> None:
         print(f"skipped {root / name}: it exists already")
     if "cog.yaml" in created:
         where = "" if root == Path() else f"cd {root} && "
-        print(f"\nNext: `{where}cogc predict -i image=@FILE` runs the model, `cogc compile -o Dockerfile` packs it")
+        print(f"\nNext: `{where}cogc predict -i image=@FILE` runs the model,")
+        print("      `cogc compile -o Dockerfile` packs it")
     if _WORKFLOW in created:
         print(f"Then commit {root / 'Dockerfile'}: the workflow compares it with cog.yaml")

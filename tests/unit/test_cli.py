@@ -167,6 +167,7 @@ class TestTheCommandLineItself:
         assert main(words) == 0
         printed = capsys.readouterr().out
         assert all(f"  {name} " in printed for name in COMMANDS)
+        assert [line for line in printed.splitlines() if len(line) > 79] == []
 
     @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("init", "completion")])
     def test_every_command_has_help(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
