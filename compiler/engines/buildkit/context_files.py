@@ -8,6 +8,7 @@ Source: https://github.com/tonistiigi/fsutil (send.go, filter.go, stat.go)
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -175,7 +176,8 @@ class ContextDirectory:
                     waiting.clear()
             call.send_all([*waiting, SERVICES.encode("Packet", {"type": _STAT})])
         except OSError as error:
-            self._refuse(call, f"{self._relative(error.filename)} {describe(error)}")
+            with contextlib.suppress(BuildkitError):  # the build has ended
+                self._refuse(call, f"{self._relative(error.filename)} {describe(error)}")
         except BuildkitError:
             pass  # the build has ended
 
