@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.build_requests import MATRIX, codes, request, resolved, tiny_matrix
@@ -171,3 +173,22 @@ def test_what_the_resolution_says_about_the_matrix() -> None:
 
 def test_requests_are_values() -> None:
     assert hash(request("gpu: true")) == hash(request("gpu: true"))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("xformers", "vllm", "torchvision!=0.27.1"),
+        ("jax[cuda12]", "vllm"),
+        ("onnxruntime-gpu[cuda,cudnn]<=1.28.0", "xformers<=0.0.27.post1"),
+        ("torch", "vllm", "flash-attn!=2.7.0.post2"),
+    ],
+)
+def test_the_order_of_open_lines_does_not_matter(lines: tuple[str, ...]) -> None:
+    """Each of these comes out otherwise when the packages are decided in the order of the lines."""
+    chosen = []
+    for ordered in (lines, lines[::-1]):
+        resolution, _ = resolved(f"gpu: true, python_packages: {json.dumps(ordered)}")
+        assert resolution is not None
+        chosen.append((sorted(resolution.packages), sorted(resolution.brought_along), resolution.python))
+    assert chosen[0] == chosen[1]
