@@ -2,9 +2,10 @@
 
 Wheels are found by uv as an installer finds them, through the index that uv is configured with, and their tables of
 contents are read with range requests; nothing is installed. The rows of images, tools and ratios are kept by hand in
-HAND below, each with its source. What was measured once is kept in the cache folder.
+HAND below, each with its source. What was measured once is kept in the cache folder, and rows that the table has
+already stay as they are, because published wheels do not change; --again measures them too.
 
-    python scripts/measure_sizes.py CACHE_FOLDER
+    python scripts/measure_sizes.py CACHE_FOLDER [--again]
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ WANTED = (
     ("onnxruntime-gpu", "1.16", "", "default"),
     ("onnxruntime-gpu", "1.19", "cuda,cudnn", "cuda-cudnn"),
     ("xformers", "0.0.20", "", "default"),
-    ("vllm", "0.8", "", "default"),
     ("jax", "0.4.30", "cuda12", "cuda12"),
     ("jax", "0.7", "cuda13", "cuda13"),
 )
@@ -181,13 +181,18 @@ def installed_bytes(url: str, cache: Path) -> int:
     return int(place.read_text())
 
 
-def rows(cache: Path) -> Iterator[dict[str, Any]]:
+def rows(cache: Path, known: Mapping[tuple[str, ...], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A row for each release that is wanted; those that are known already stay."""
     for package, since, extra, build in WANTED:
         for row in load_table(package)["rows"]:
             version = row["version"]
             if row.get("yanked") or Version(version) < Version(since):
                 continue
             if build not in {each["id"] for each in row["builds"]}:
+                continue
+            key = package, version, row["arch"], build
+            if key in known:
+                yield known[key]
                 continue
             python = max((each for each in row["python"] if _number(each) <= (3, 12)), key=_number, default=None)
             if python is None:
@@ -218,7 +223,9 @@ def _number(version: str) -> tuple[int, ...]:
 def main() -> None:
     cache = Path(sys.argv[1])
     cache.mkdir(parents=True, exist_ok=True)
-    lists = {**HAND, "packages": list(rows(cache))}
+    kept = [] if "--again" in sys.argv[2:] else load_table("sizes")["packages"]
+    known = {(row["package"], row["version"], row["arch"], row["build"]): row for row in kept}
+    lists = {**HAND, "packages": list(rows(cache, known))}
     parts = [f'  "schema": 1,\n  "matrix": "{matrix_version()}",\n  "sources": {{\n{_lines(SOURCES)}\n  }}']
     parts += [f'  "{name}": [\n{_lines(entries)}\n  ]' for name, entries in lists.items()]
     TARGET.write_text("{\n" + ",\n".join(parts) + "\n}\n")

@@ -17,6 +17,7 @@ from ._buildkit import buildkit_request
 from ._outputs import Destinations, destinations
 from ._project import (
     Project,
+    Refused,
     add_build_arguments,
     add_project_arguments,
     build_options,
@@ -40,14 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Built", "Refused", "add_image_arguments", "build_project", "document_of", "tell"]
 
 PROGRESS = ("auto", "tty", "plain", "quiet")
-
-
-class Refused(Exception):
-    """The command ends here; what is wrong has been shown."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 @record

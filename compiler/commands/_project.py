@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Project",
+    "Refused",
     "add_build_arguments",
     "add_config_name",
     "add_project_arguments",
     "add_schema_argument",
+    "begin",
     "build_options",
     "fail",
     "frontend_version",
@@ -244,6 +246,26 @@ def load_project(arguments: argparse.Namespace) -> tuple[Project | None, tuple[D
             return Project(root, name, file.read(_MOST_BYTES)), ()
     except OSError as error:
         return None, (report("COG500", f"{path} {describe(error)}"),)
+
+
+class Refused(Exception):
+    """The command ends here; what is wrong has been shown. `status` is the exit code."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def begin(arguments: argparse.Namespace) -> tuple[BuildOptions, Project, tuple[Diagnostic, ...]]:
+    """The options of the build and the project, for a command with `--format`; and remarks. Error: `Refused`."""
+    options, found = build_options(arguments)
+    if options is None:
+        fail(found, None, arguments.format)
+        raise Refused(2)
+    project, problems = load_project(arguments)
+    if project is None:
+        raise Refused(fail(problems, None, arguments.format))
+    return options, project, found
 
 
 def source_of(

@@ -7,15 +7,7 @@ import json
 from typing import Any
 
 from ..diagnostics import has_errors
-from ._project import (
-    add_build_arguments,
-    add_project_arguments,
-    build_options,
-    fail,
-    load_project,
-    show,
-    source_of,
-)
+from ._project import Refused, add_build_arguments, add_project_arguments, begin, fail, show, source_of
 
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
@@ -45,13 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..ir.document import to_document
     from ..ir.text import render_ir
 
-    options, found = build_options(arguments)
-    if options is None:
-        fail(found, None, arguments.format)
-        return 2
-    project, problems = load_project(arguments)
-    if project is None:
-        return fail(problems, None, arguments.format)
+    try:
+        options, project, found = begin(arguments)
+    except Refused as refused:
+        return refused.status
     source, problems = source_of(project, arguments.openapi_schema, is_locked=arguments.locked)
     found += problems
     if source is None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from ..diagnostics import Diagnostic, has_errors
 from ._project import (
     Project,
+    Refused,
     add_build_arguments,
     add_project_arguments,
-    build_options,
+    begin,
     fail,
-    load_project,
     show,
     source_of,
 )
@@ -52,13 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the estimate and give the exit code."""
-    options, found = build_options(arguments)
-    if options is None:
-        fail(found, None, arguments.format)
-        return 2
-    project, problems = load_project(arguments)
-    if project is None:
-        return fail(problems, None, arguments.format)
+    try:
+        options, project, found = begin(arguments)
+    except Refused as refused:
+        return refused.status
     compilation, problems = _compiled(arguments, project, options)
     found += problems
     if compilation is None or not compilation.sizes:
