@@ -36,16 +36,11 @@ BYTECODE = 1.1
 # Which releases: those that people still build. (package, oldest release, extras, build in the package's table)
 WANTED = (
     ("torch", "2.0", "", "default"),
-    ("torchvision", "0.15.1", "", "default"),
-    ("torchaudio", "2.0", "", "default"),
     ("tensorflow", "2.13", "", "default"),
     ("tensorflow", "2.15", "and-cuda", "and-cuda"),
     ("tensorflow-cpu", "2.13", "", "default"),
     ("onnxruntime-gpu", "1.16", "", "default"),
     ("onnxruntime-gpu", "1.19", "cuda,cudnn", "cuda-cudnn"),
-    ("xformers", "0.0.20", "", "default"),
-    ("jax", "0.4.30", "cuda12", "cuda12"),
-    ("jax", "0.7", "cuda13", "cuda13"),
 )
 PLATFORMS = {"amd64": "x86_64-manylinux_2_36", "arm64": "aarch64-manylinux_2_36"}
 

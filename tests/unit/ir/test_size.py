@@ -198,3 +198,10 @@ def test_what_is_no_size(text: str) -> None:
         assert [
             d.code for d in compiled(f"build: {{budget: {json.dumps(text)}}}").diagnostics if d.severity == "error"
         ] == ["COG123"]
+
+
+def test_sizes_are_known_for_both_architectures() -> None:
+    known = {(package, architecture) for package, _, _, architecture, _ in bundled_matrix().sizes.packages}
+    names = ("torch", "tensorflow", "onnxruntime-gpu")
+    assert {(name, architecture) for name in names for architecture in ("amd64", "arm64")} <= known
+    assert ("tensorflow-cpu", "amd64") in known
