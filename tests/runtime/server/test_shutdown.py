@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -63,10 +64,11 @@ def test_nobody_is_served_during_the_grace(serve, wait_until):
     server.process.send_signal(signal.SIGTERM)
 
     def is_refused() -> bool:
-        try:
-            server.connect().connect()
-        except ConnectionRefusedError:
-            return True
+        with contextlib.closing(server.connect()) as connection:
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                return True
         return False
 
     wait_until(is_refused, 7)
