@@ -20,6 +20,7 @@ from cogc.engines.buildkit.client import Bridge, Export, Result, build
 from cogc.engines.buildkit.context_files import ContextDirectory
 from cogc.engines.buildkit.errors import BuildkitError
 from cogc.engines.buildkit.grpc import Connection
+from cogc.engines.buildkit.received import ReceivedArchive
 from cogc.engines.buildkit.session import Offers
 from cogc.engines.buildkit.transport import connect
 from tests.certificates import Authority
@@ -37,14 +38,15 @@ def archive_of(directory: Path, environment: dict[str, str]) -> dict[str, bytes]
     source = Output(LocalSource(name="context", part="all"))
     copied = Output(FileOp(base=None, actions=(CopyFiles(source, "/", "/copied"),), platform=PLATFORM))
     result = io.BytesIO()
-    offers = Offers(directories={"context": ContextDirectory(directory)}, result=result)
+    receivers = {0: ReceivedArchive(write=result.write, flush=result.flush)}
+    offers = Offers(directories={"context": ContextDirectory(directory)}, receivers=receivers)
     connection = Connection(connect(find_address(None, environment)))
 
     def frontend(bridge: Bridge) -> Result:
         return Result(((PLATFORM, bridge.solve(marshal(copied, PLATFORM)), {}),))
 
     try:
-        build(connection, offers, Export(kind="tar"), frontend, lambda document: None)
+        build(connection, offers, Export(exporters=[("tar", {})]), frontend, lambda document: None)
     finally:
         connection.close()
     result.seek(0)
