@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ..ir.nodes import ResolvedBuild, Stage, Step
 from ..record import record
 
-__all__ = ["Instruction", "SourceMap", "instructions_of", "mark", "without_marks"]
+__all__ = ["MAKE_LAYERS", "Instruction", "SourceMap", "instructions_of", "mark", "without_marks"]
 
 # A character that comments never have: `_one_line` in dockerfile.py replaces it, YAML forbids it.
 _MARK = re.compile(r"# \x1f(\d+)\.(\d+)")
@@ -20,7 +20,8 @@ _FROM = re.compile(r"FROM \S.* AS (\S+)|FROM (\S+)")
 
 _CONTINUED = re.compile(r"(^|[^\\])(\\\\)*\\[ \t]*$")
 _HEREDOC = re.compile(r"<<-?(['\"]?)(\w+)\1")
-_MAKE_LAYERS = ("ADD", "COPY", "RUN", "WORKDIR")
+MAKE_LAYERS = ("ADD", "COPY", "RUN", "WORKDIR")
+"""The instructions that BuildKit counts."""
 
 
 @record(kw_only=False)
@@ -48,7 +49,7 @@ class SourceMap:
 
         It counts the instructions that make layers; FROM is one of them where it names an image.
         """
-        making = [item for item in self.instructions if item.stage == stage and item.keyword in _MAKE_LAYERS]
+        making = [item for item in self.instructions if item.stage == stage and item.keyword in MAKE_LAYERS]
         index = number - 1 - (count - len(making))
         return making[index].line if 0 <= index < len(making) else None
 

@@ -58,7 +58,7 @@ class _Engine:
                 done = self._docker.attempt("info", "--format={{json .}}", timeout_seconds=_LIMIT_SECONDS)
                 document = json.loads(done.output) if done.output.startswith("{") else {}
                 said = "\n".join(document.get("ServerErrors") or ()) or done.errors
-                if done.status or (said and not document.get("ServerVersion")):
+                if done.status or (said and not (document.get("ServerVersion") or self._is_podman)):
                     self._problem = diagnose(said, "info")
                 self._info = document
             except EngineFailure as failure:
@@ -69,6 +69,12 @@ class _Engine:
             raise Skipped("no container engine answers")
         return self._info
 
+    @property
+    def _is_podman(self) -> bool:
+        from ..engines.docker.podman import is_podman
+
+        return is_podman(self._docker.program)
+
     def answers(self) -> str | Iterable[Finding]:
         try:
             info = self._ask()
@@ -76,6 +82,9 @@ class _Engine:
             if self._problem is None:
                 raise
             return findings_of([self._problem])
+        if self._is_podman:
+            version = str((info.get("version") or {}).get("Version", "of an unknown version"))
+            return f"Podman {version} in Docker's place"
         version = str(info.get("ServerVersion", ""))
         if _numbers(version) < _OLDEST_ENGINE:
             return [Finding(level="warning", message=f"Docker {version} is older than 24", remedy="update Docker")]
@@ -85,6 +94,8 @@ class _Engine:
         from ..engines import EngineFailure
         from ..engines.docker.objects import objects_of, translated
 
+        if self._is_podman:
+            raise Skipped("Podman builds without buildx")
         try:
             with translated(self._docker, "buildx version"):
                 said = objects_of(self._docker).buildx.version()
@@ -100,7 +111,8 @@ class _Engine:
         return f"buildx {version}"
 
     def disk(self) -> str | Iterable[Finding]:
-        folder = str(self._ask().get("DockerRootDir") or "")
+        info = self._ask()
+        folder = str(info.get("DockerRootDir") or (info.get("store") or {}).get("graphRoot") or "")
         try:
             free = shutil.disk_usage(folder).free
         except OSError as error:

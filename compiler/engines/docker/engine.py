@@ -30,6 +30,7 @@ from .. import (
 )
 from .cli import DockerCli
 from .objects import objects_of, remove_container, translated
+from .podman import is_podman
 from .problems import diagnose
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ _PORT = 5000
 def connect(reporter: Reporter) -> DockerEngine:
     """The engine, when it answers. Errors: COG620–COG622, COG625."""
     docker = DockerCli(reporter)
+    if is_podman(docker.program):  # which is its own engine
+        docker.capture("version")
+        return DockerEngine(docker)
     done = docker.attempt("version", "--format={{.Server.Version}}\t{{.Client.Context}}")
     version, _, context = done.output.strip().partition("\t")
     if done.status or not version:
@@ -150,7 +154,9 @@ class DockerEngine:
         port = int(dict(request.variables).get("PORT") or _PORT)
         host = f"[{request.host}]" if ":" in request.host else request.host
         published = f"{host}:{request.port or ''}:{port}"
-        words = ["--publish", published, "--add-host", "host.docker.internal:host-gateway"]
+        words = ["--publish", published]
+        if not is_podman(self._docker.program):  # which gives containers this name itself
+            words += ["--add-host", "host.docker.internal:host-gateway"]
         command = [*_SERVER, *(["--x-mode", "train"] if request.mode == "train" else [])]
         command += ["--upload-url", request.upload_url] if request.upload_url else []
         command = [] if len(command) == len(_SERVER) and environment.root is None else command

@@ -34,6 +34,7 @@ from .build_progress import BuildProgress, Change
 from .cli import DockerCli
 from .frozen_packages import Frozen, frozen_inputs, read_frozen, write_frozen
 from .objects import find_image
+from .podman import DIALECT, build_with_podman, is_podman
 from .project_lock import project_lock
 from .push import push
 from .step_titles import StepTitles
@@ -136,7 +137,7 @@ class _Job:
             texts = tuple(self._output(output, path) for output, path in outputs)
             prints = any(output.place == STANDARD_OUTPUT for output, _ in outputs)
             result = self._labelled(replace(self._with_schema(request), outputs=texts, prints=prints), lines)
-        if request.pushes and request.timestamp is not None:
+        if request.pushes and (request.timestamp is not None or self._is_podman):
             push(self.docker, self.request.name, shows=False)  # what was loaded, with its times
         elif request.pushes and request.loads and not self._holds(result):
             # Both at once is a race for the name; the second build takes everything from the cache.
@@ -157,6 +158,10 @@ class _Job:
     def resolved(self) -> ResolvedBuild:
         assert self.source.compilation.resolved is not None
         return self.source.compilation.resolved
+
+    @property
+    def _is_podman(self) -> bool:
+        return is_podman(self.docker.program)
 
     @property
     def _is_inline(self) -> bool:
@@ -307,8 +312,9 @@ class _Job:
 
     def _build(self, request: BuildRequest, lines: SourceMap) -> BuildResult:
         self.titles.lines = lines
+        build_with = build_with_podman if self._is_podman else build
         try:
-            result = build(self.docker, request, self.progress, self.show)
+            result = build_with(self.docker, request, self.progress, self.show)
         except BuildFailed as failure:
             raise EngineFailure(explain_failure(failure, lines, self.source.compilation.config)) from failure
         self.engine_seconds += result.seconds
@@ -340,6 +346,7 @@ class _Job:
             marks=True,
             bytecode_directory=cache_directory(),
         )
+        options = replace(options, frontend=DIALECT) if self._is_podman else options
         files = ProjectFiles(self.source.root)
         text, found = dockerfile_text(self.source.compilation, files, options, resolved, with_staged=with_staged)
         if text is None or has_errors(found):

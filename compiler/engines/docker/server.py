@@ -55,7 +55,7 @@ def start_server(
                 return server
             time.sleep(_POLL_SECONDS)
         said = server.said()
-        if process.returncode in _NOT_STARTED and re.search("^docker: ", said, re.MULTILINE):
+        if process.returncode in _NOT_STARTED and re.search("^(?:docker|Error): ", said, re.MULTILINE):
             raise EngineFailure(container_problem(said))
         server.show_logs("")  # it ran, and has ended already
         return server
