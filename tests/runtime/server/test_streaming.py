@@ -130,8 +130,19 @@ def test_what_readers_may_cost_is_bounded(serve, tmp_path, wait_until):
         refused = server.ask("PUT", "/predictions/quiet", {}, EVENTS)
         assert (refused.status, refused.json) == (429, {"error": "Too many readers of this prediction."})
     server.wait_status("quiet", "canceled")
-    # More comes at once than may wait for a reader.
-    found = events(server.ask("POST", "/predictions", {"input": {"n": 20_000}}, EVENTS).body)
+    # More comes than may wait for a reader that does not read.
+    body = json.dumps({"input": {"n": 100_000}}).encode()
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.settimeout(20)
+        reader.connect(("127.0.0.1", server.port))
+        # HTTP/1.0 has no chunks, so what comes are the events as they are.
+        reader.sendall(head.replace(b"quiet HTTP/1.1", b"flood HTTP/1.0") % len(body) + body)
+        seen = reader.recv(1000)
+        wait_until(lambda: server.ask("GET", "/health-check").json["status"] == "READY", 20)
+        while piece := reader.recv(65536):
+            seen += piece
+    found = events(seen.partition(b"\r\n\r\n")[2])
     assert found[-1][0] == "error"
     assert found[-1][1]["skipped"] > 0
     assert server.predict(n=1)["output"] == ["t0"]
