@@ -29,6 +29,7 @@ examples:
   cogc run python                                  a Python shell with the model's packages
   cogc run python -m pytest
   cogc run -p 8888 jupyter lab --allow-root --ip=0.0.0.0
+  cogc run --image registry.example.com/model pip list
 """
 
 _NO_PROGRAM = 127  # as a shell says it
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="make a port of the program reachable on 127.0.0.1; HOST:PORT for another address",
     )
+    parser.add_argument("--image", metavar="IMAGE", help="run it in an image of a model, which has its own files")
     # With one of these and no program, it is what newer versions of Cog call `run`: a prediction.
     parser.add_argument("-i", "--input", action="append", default=[], help=argparse.SUPPRESS)
     parser.add_argument("--json", help=argparse.SUPPRESS)
@@ -78,9 +80,13 @@ def _run(arguments: argparse.Namespace, words: tuple[str, ...], reporter: Standa
     reporter.is_quiet = options.progress == "quiet"
     ports = tuple(published_port(text) for text in arguments.publish)
     with ending_signals():
-        project, compilation = compile_here(arguments, reporter)
-        engine = choose(options, reporter)
-        environment = prepare(engine, project, compilation, options)
+        if arguments.image is not None:
+            engine = choose(options, reporter)
+            environment = engine.open_image(arguments.image)
+        else:
+            project, compilation = compile_here(arguments, reporter)
+            engine = choose(options, reporter)
+            environment = prepare(engine, project, compilation, options)
     request = ProgramRequest(
         words=words,
         variables=(("LOG_FORMAT", "console"), *options.variables),
@@ -88,6 +94,7 @@ def _run(arguments: argparse.Namespace, words: tuple[str, ...], reporter: Standa
         ports=ports,
     )
     place = "Docker with the current directory mounted as a volume" if engine.name == "docker" else "this project"
+    place = arguments.image or place
     reporter.notice(f"Running '{words[0]}' in {place}...")
     return engine.run(environment, request)
 
@@ -97,4 +104,4 @@ def _predict(arguments: argparse.Namespace, reporter: StandardErrorReporter) -> 
 
     reporter.notice("note: `cogc run` with inputs and no program is read as `cogc predict`")
     defaults = {"format": "text", "setup_timeout": 300.0}
-    return run_prediction(argparse.Namespace(**{**defaults, **vars(arguments)}), "predict")
+    return run_prediction(argparse.Namespace(**{**defaults, **vars(arguments)}), "predict", image=arguments.image)

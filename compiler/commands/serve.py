@@ -1,4 +1,4 @@
-"""Serve the model of this project over HTTP until Ctrl-C.
+"""Serve the model of this project, or of an image, over HTTP until Ctrl-C.
 
 The project's folder is used as it is: stop and start again after an edit.
 """
@@ -6,6 +6,7 @@ The project's folder is used as it is: stop and start again after an edit.
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ..diagnostics import report
 from ..engines import EngineFailure, Server, ServerRequest
@@ -23,6 +24,10 @@ from ._running import (
     wait_until_ready,
 )
 
+if TYPE_CHECKING:
+    from ..client.operation import Mode
+    from ..driver import Compilation
+
 __all__ = ["EXAMPLES", "add_arguments", "run"]
 
 EXAMPLES = """\
@@ -30,6 +35,7 @@ examples:
   cogc serve                             http://127.0.0.1:8393
   cogc serve -p 8080 --host 0.0.0.0      reached from other machines
   cogc serve --engine local              without containers
+  cogc serve registry.example.com/model  an image instead of this project
 """
 
 _PORT = 8393
@@ -37,6 +43,7 @@ _PORT = 8393
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `cogc serve`."""
+    parser.add_argument("image", nargs="?", metavar="IMAGE", help="an image of a model (default: this project)")
     parser.add_argument("-p", "--port", type=int, default=_PORT, metavar="N", help=f"port (default: {_PORT})")
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)"
@@ -62,16 +69,17 @@ def _serve(arguments: argparse.Namespace, reporter: StandardErrorReporter) -> in
     reporter.is_quiet = options.progress == "quiet"
     if not 1 <= arguments.port <= 65535:
         raise Problem([report("COG503", f"--port {arguments.port}: write a number between 1 and 65535")], 2)
-    project, compilation = compile_here(arguments, reporter)
-    config = compilation.config
-    assert config is not None
-    if config.predict is None and config.train is None:
-        hint = 'add `predict: "predict.py:Predictor"`; `cogc run COMMAND` works without'
-        raise Problem([report("COG634", "neither `predict` nor `train` is set: there is nothing to serve", hint=hint)])
-    engine = choose(options, reporter)
-    environment = prepare(engine, project, compilation, options)
+    mode: Mode = "predict"
+    if arguments.image is not None:
+        engine = choose(options, reporter)
+        environment = engine.open_image(arguments.image)
+    else:
+        project, compilation = compile_here(arguments, reporter)
+        mode = _mode_of(compilation)
+        engine = choose(options, reporter)
+        environment = prepare(engine, project, compilation, options)
     request = ServerRequest(
-        mode="predict" if config.predict is not None else "train",
+        mode=mode,
         variables=(("LOG_FORMAT", "console"), *options.variables),
         gpus=options.gpus_for(environment),
         host=arguments.host,
@@ -86,6 +94,16 @@ def _serve(arguments: argparse.Namespace, reporter: StandardErrorReporter) -> in
         raise
     except KeyboardInterrupt:
         return 0
+
+
+def _mode_of(compilation: Compilation) -> Mode:
+    """What the worker loads first. Error: `Problem` with COG634 for a project that has neither."""
+    config = compilation.config
+    assert config is not None
+    if config.predict is None and config.train is None:
+        hint = 'add `predict: "predict.py:Predictor"`; `cogc run COMMAND` works without'
+        raise Problem([report("COG634", "neither `predict` nor `train` is set: there is nothing to serve", hint=hint)])
+    return "predict" if config.predict is not None else "train"
 
 
 def _wait(server: Server, reporter: StandardErrorReporter, subject: str) -> int:

@@ -167,6 +167,11 @@ def test_prediction_on_an_image(engine: Engine, made: Project, project: MakeProj
     assert 'unknown input "nope"' in wrong.stderr
     other = elsewhere.cogc("predict", "debian:13", check=False)
     assert "Image debian:13 does not appear to be a Cog model" in other.stderr
+    listed = elsewhere.cogc("run", "--image", name, "python", "-c", "import os; print(os.listdir('/src'))")
+    assert "predict.py" in listed.stdout
+    assert f"Running 'python' in {name}..." in listed.stderr
+    with serving(elsewhere, name, "-p", "18769"):
+        assert Client(18769).predict(text="served")["status"] == "succeeded"
 
 
 def test_examples_hold_on_the_project_and_on_an_image(engine: Engine, made: Project, project: MakeProject) -> None:
