@@ -96,7 +96,6 @@ class _Scope:
     files: Files
     directory: str
     is_constraint: bool = False
-    is_item: bool = False
 
 
 @record(kw_only=False)
@@ -162,7 +161,7 @@ def parse_requirement_line(text: str, origin: Span, files: Files, *, directory: 
         return None, (report("COG210", message, origin, hint="make each requirement an item of its own"),)
     if not lines:
         return None, ()
-    scope = _Scope(files, directory, is_item=True)
+    scope = _Scope(files, directory)
     statement = _statement(lines[0])
     if isinstance(statement, str):
         return _opaque(lines[0], scope, statement)

@@ -10,7 +10,7 @@ import logging
 import math
 import re
 from typing import AbstractSet, Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple, Union
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -631,8 +631,3 @@ def parse_request(body: bytes, checker: InputChecker, url_id: Optional[str] = No
         request.output_file_prefix = document.get("output_file_prefix") or None
         request.created_at = document.get("created_at")
     return request
-
-
-def file_name_of(url: str) -> str:
-    """The last segment of a URL's path, decoded: what a download is called."""
-    return unquote(urlsplit(url).path.rsplit("/", 1)[-1])

@@ -310,11 +310,6 @@ class Owner:
         user, separator, group = text.partition(":")
         return cls(user, group if separator else None)
 
-    @property
-    def is_numeric(self) -> bool:
-        """Whether no file of names is needed to know it."""
-        return self.user.isdigit() and (self.group is None or self.group.isdigit())
-
     def message(self, names: int) -> dict[str, Any]:
         """Its message; names are looked up in the input of number `names`."""
         group = {} if self.group is None else {"group": _account(self.group, names)}

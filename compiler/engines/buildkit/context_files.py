@@ -141,7 +141,6 @@ class ContextDirectory:
 
     root: Path
     problems: list[str] = field(default_factory=list)
-    sent_files: int = 0
     sent_bytes: int = 0
 
     def send(self, call: Call) -> None:
@@ -186,7 +185,6 @@ class ContextDirectory:
         try:
             with open(self.root / entry.path, "rb", opener=_open_plainly) as file:
                 self._send_content(call, number, entry, file.fileno())
-            self.sent_files += 1
         except OSError as error:
             self._refuse(call, f"{entry.path} {describe(error)}")
         except _Changed:

@@ -9,7 +9,6 @@ Source: podman-build(1); the lines are those of Podman 4.3 and 5.
 from __future__ import annotations
 
 import base64
-import functools
 import re
 import shutil
 import subprocess
@@ -36,10 +35,10 @@ _MOST_READ = 4096
 _STEP = re.compile(r"(?:\[(?P<stage>\d+)/\d+\] )?STEP (?P<number>\d+)/\d+: (?P<text>.*)")
 _MADE = re.compile(r"--> ([0-9a-f]{11,}|Using cache .*)|(?:\[\d+/\d+\] )?COMMIT\b.*")
 _EXIT = re.compile(r"exit status (\d+)\s*$")
-_NOTHING = ("type=cacheonly",)
+_NOTHING = "type=cacheonly"  # without an output the image is just kept
+_OUTPUTS = ("type=local,", "type=tar,", _NOTHING)
 
 
-@functools.cache
 def is_podman(program: str) -> bool:
     """Whether the program of that name is Podman's, or a script that calls it. It is not run for that."""
     path = shutil.which(program)
@@ -82,6 +81,7 @@ def _refuse(request: BuildRequest) -> None:
         "--cache-from": request.cache_from,
         "--cache-to": request.cache_to,
         "--output -": request.prints,
+        **{f"--output {output}": not output.startswith(_OUTPUTS) for output in request.outputs},
     }
     for option, value in asked.items():
         if value:
@@ -97,7 +97,7 @@ def _words(request: BuildRequest, place: Path) -> list[str]:
     for argument in request.build_args:
         words += ["--build-arg", argument]
     words += [f"--secret={secret}" for secret in request.secrets]
-    words += [f"--output={output}" for output in request.outputs if output not in _NOTHING]
+    words += [f"--output={output}" for output in request.outputs if output != _NOTHING]
     words += [f"--platform={request.platform}"] if request.platform is not None else []
     words += [f"--timestamp={request.timestamp}"] if request.timestamp is not None else []
     words += [f"--ignorefile={place / 'ignore'}"] if request.ignore is not None else []

@@ -254,3 +254,16 @@ def test_gpus_that_a_build_of_torch_has_no_code_for() -> None:
     assert gpu_problem("2.3.1", "cu999", "12.1", (12, 0)) == "take torch 2.7.0 or newer, with CUDA 12.8 or newer"
     assert gpu_problem("2.3.1", "cu999", "12.1", (9, 0)) is None
     assert gpu_problem("2.3.1", "cu999", "12.1", (7, 5)) is None
+
+
+def test_podman_in_dockers_place_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = root / "nothing/docker"
+    program.parent.mkdir()
+    program.write_text("""#!/bin/sh\n# podman\necho '{"version": {"Version": "5.1"}, "store": {"graphRoot": "/"}}'\n""")
+    program.chmod(0o755)
+    monkeypatch.delenv("COG_SKIP_DOCKER_CHECK")
+    _, checks, _ = examine(capsys)
+    assert checks["env-docker"]["remark"] == "Podman 5.1 in Docker's place"
+    assert checks["env-buildx"]["state"] == "skipped"

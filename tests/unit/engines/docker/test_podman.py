@@ -84,10 +84,14 @@ def test_a_step_that_fails_is_known_with_its_code_and_output(program, tmp_path: 
     assert failure.value.step.output[0] == "touch: no"
 
 
-@pytest.mark.parametrize("option", ["builder", "sbom", "provenance"])
-def test_what_only_buildkit_has_is_refused(option: str, program, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [{"builder": "x"}, {"sbom": "true"}, {"provenance": "x"}, {"prints": True}, {"outputs": ("type=oci,dest=a",)}],
+    ids=str,
+)
+def test_what_only_buildkit_has_is_refused(asked: dict, program, tmp_path: Path) -> None:
     with pytest.raises(EngineFailure) as failure:
-        build_with_podman(program(WORKED), request(tmp_path, **{option: "x"}), BuildProgress(), lambda _: None)
+        build_with_podman(program(WORKED), request(tmp_path, **asked), BuildProgress(), lambda _: None)
     assert [found.code for found in failure.value.diagnostics] == ["COG503"]
     assert not (tmp_path / "words").exists()
 
