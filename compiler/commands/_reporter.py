@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from ..diagnostics import Diagnostic
@@ -35,9 +37,13 @@ class StandardErrorReporter:
         self._debug = debug
 
     def notice(self, text: str) -> None:
-        """One line for people, unless they want none."""
-        if not self.is_quiet:
-            print(text, file=sys.stderr, flush=True)
+        """One line for people, unless they want none. A terminal breaks it between words."""
+        if self.is_quiet:
+            return
+        if sys.stderr.isatty():
+            width = max(os.get_terminal_size(sys.stderr.fileno()).columns, 40)
+            text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+        print(text, file=sys.stderr, flush=True)
 
     def diagnose(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Findings that do not stop the command."""
