@@ -287,7 +287,7 @@ def source_of(
     found += problems
     lock, problems = _lock_of(project) if is_locked else (None, ())
     found += problems
-    tables, problems = tables_of(project)
+    tables, problems = tables_of(project.root)
     found += problems
     if has_errors(found):
         return None, found

@@ -12,27 +12,28 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..diagnostics import Diagnostic
-from ..disk import user_cache_directory, write_atomically
+from ..disk import ProjectFiles, user_cache_directory, write_atomically
 from ..frontend.project_matrix import CHECKSUMS, DIRECTORY, read_project_tables, render_checksums
 
 if TYPE_CHECKING:
     from ..frontend.project_matrix import ProjectTables
-    from ._project import Project
 
 __all__ = ["remove_tables", "tables_of", "write_tables"]
 
 
-def tables_of(project: Project) -> tuple[ProjectTables | None, tuple[Diagnostic, ...]]:
-    """The tables of the project; None where it brings none, or with errors. Errors: COG280, COG281.
+def tables_of(root: Path) -> tuple[ProjectTables | None, tuple[Diagnostic, ...]]:
+    """The tables of the project in that directory; None where it brings none, or with errors. Errors: COG280, COG281.
 
     That tables were found good is remembered in the user's cache, by their checksum: checking takes longer than all
     the rest of a compilation.
     """
-    if not os.path.lexists(project.root / DIRECTORY):
+    if not os.path.lexists(root / DIRECTORY):
         return None, ()
     cache = user_cache_directory()
     good = Path(cache, "matrix", __version__) if cache is not None else None
-    tables, found = read_project_tables(project.files, lambda digest: good is not None and (good / digest).exists())
+    tables, found = read_project_tables(
+        ProjectFiles(root), lambda digest: good is not None and (good / digest).exists()
+    )
     if tables is not None and good is not None:
         with contextlib.suppress(OSError):
             good.mkdir(parents=True, exist_ok=True)
