@@ -16,11 +16,14 @@ from ..ir.nodes import (
     ModelSchema,
     Precompile,
     PythonPackages,
+    SecretMount,
     ServerEnvironment,
+    SshMount,
     SystemPackages,
     UserAccount,
     Workdir,
 )
+from ..ir.ssh import KNOWN_HOSTS
 from .quoting import shell_word
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
     "runnable",
     "server_environment",
     "source_links",
+    "ssh_mounts",
     "system_packages",
     "user_account",
     "workdir",
@@ -53,6 +57,15 @@ LOCAL_PACKAGES = "/tmp/local_package_artifacts"
 APT_CACHE = "/var/cache/cogc-apt"
 APT_LISTS = "/var/lib/apt/lists"
 
+# Which keys of hosts are right: those of the secret when it is given, else those that come first.
+_KNOWN_HOSTS = "/tmp/known_hosts"
+_NEW_HOSTS = "/tmp/new_hosts"
+_OVER_SSH = (
+    f"if [ -e {_KNOWN_HOSTS} ]; then hosts={_KNOWN_HOSTS} check=yes; else hosts={_NEW_HOSTS} check=accept-new; fi",
+    'export GIT_SSH_COMMAND="ssh -o BatchMode=yes -o StrictHostKeyChecking=$check \\\n'
+    "      -o 'UserKnownHostsFile=$hosts ~/.ssh/known_hosts'\"",
+)
+_NO_NEW_HOSTS = f"{{ rm -f {_NEW_HOSTS}; rmdir /root/.ssh 2>/dev/null || true; }}"  # old clients make the directory
 _NO_LOCKS = "rm -f /tmp/uv-*.lock"
 _INSTALL = f"apt-get install -qqy --no-install-recommends \\\n      -o Dir::Cache::archives={APT_CACHE} "
 _LIBRARIES = (
@@ -144,7 +157,8 @@ def python_packages(step: PythonPackages) -> str:
     constraints = f" -c /tmp/{step.constraints_file}" if step.constraints_file else ""
     files = f"-r /tmp/{step.requirements_file}{constraints}"
     strip = "find / -xdev -type f -name '*python*.so' -not -name '*cpython*.so' -exec strip -S {} +"
-    strips = (strip,) if step.strips else ()
+    before = _OVER_SSH if step.ssh is not None else ()
+    after = (*((_NO_NEW_HOSTS,) if step.ssh is not None else ()), *((strip,) if step.strips else ()))
     if step.installer == "uv":
         where = f"--python {step.interpreter}" if step.interpreter else "--system"
         install = (
@@ -152,12 +166,19 @@ def python_packages(step: PythonPackages) -> str:
             f"      --index-strategy unsafe-best-match --link-mode copy --compile-bytecode{_words(step.options)} \\\n"
             f"      {files}"
         )
-        return _all(install, *strips, _NO_LOCKS)
+        return _all(*before, install, *after, _NO_LOCKS)
     install = (
         f"{step.interpreter or 'python'} -m pip install --cache-dir /root/.cache/pip --root-user-action ignore \\\n"
         f"      --disable-pip-version-check{_words(step.options)} \\\n      {files}"
     )
-    return _all(install, *strips)
+    return _all(*before, install, *after)
+
+
+def ssh_mounts(step: PythonPackages) -> tuple[SshMount | SecretMount, ...]:
+    """What fetching over ssh needs: the agent, and the keys of hosts where they are given."""
+    if step.ssh is None:
+        return ()
+    return step.ssh, SecretMount(id=KNOWN_HOSTS, target=_KNOWN_HOSTS, is_required=False)
 
 
 def server_environment(step: ServerEnvironment) -> str:

@@ -14,6 +14,7 @@ from ..ir.nodes import (
     PythonPackages,
     SecretMount,
     SourceCode,
+    SshMount,
     Variable,
     WeightLayer,
 )
@@ -83,6 +84,11 @@ def _mount(mount: Mount) -> str:
             fields += [("env", mount.env)] if mount.env else []
             fields += [("required", "true")] if mount.is_required else []
             return mount_flag("secret", *fields)
+        case SshMount():
+            fields = [("id", mount.id)] if mount.id != "default" else []
+            fields += [("target", mount.target)] if mount.target else []
+            fields += [("required", "true")] if mount.is_required else []
+            return mount_flag("ssh", *fields)
         case CacheMount():
             fields = [("id", mount.id)] if mount.id != mount.target else []
             fields += [("target", mount.target)]
@@ -113,7 +119,8 @@ def staged(path: str, options: DockerfileOptions) -> str:
 
 def requirement_mounts(step: PythonPackages, options: DockerfileOptions) -> str:
     names = [step.requirements_file, *([step.constraints_file] if step.constraints_file else [])]
-    mounts = [f"--mount=type=bind,{staged(name, options)},target=/tmp/{name}" for name in names]
+    mounts = [_mount(mount) for mount in commands.ssh_mounts(step)]
+    mounts += [f"--mount=type=bind,{staged(name, options)},target=/tmp/{name}" for name in names]
     for path in dict.fromkeys(map(mountable, step.artifacts)):
         target = f"{commands.LOCAL_PACKAGES}/{path}".rstrip("/")
         mounts.append(mount_flag("bind", ("source", path or "."), ("target", target)))

@@ -21,6 +21,7 @@ __all__ = [
     "ManagedWeight",
     "Mount",
     "SecretMount",
+    "SshMount",
     "Target",
     "WeightSource",
 ]
@@ -63,6 +64,16 @@ class SecretMount:
 
 
 @record
+class SshMount:
+    """The ssh agent that is given as `id`, as a socket at `target` (None: a place of its own)."""
+
+    id: str
+    target: str | None
+    is_required: bool
+    span: Span
+
+
+@record
 class CacheMount:
     """A directory that is kept between builds, under `id` (default: its target)."""
 
@@ -81,7 +92,7 @@ class BindMount:
     span: Span
 
 
-Mount: TypeAlias = SecretMount | CacheMount | BindMount
+Mount: TypeAlias = SecretMount | SshMount | CacheMount | BindMount
 
 
 @record

@@ -32,6 +32,7 @@ from ..ir.nodes import (
     ScratchBase,
     SecretMount,
     SourceCode,
+    SshMount,
     StageBase,
     StagedFile,
     User,
@@ -319,6 +320,8 @@ class _Lowering:
                 else f"the secrets {names} are mounted, never stored"
             )
             because.append(Cause(kind="config", text=text))
+        for agent in (mount.id for mount in command.mounts if isinstance(mount, conf.SshMount)):
+            because.append(Cause(kind="config", text=f"the ssh agent `{agent}` is forwarded, its keys are not seen"))
         mounts = tuple(_mount(mount) for mount in command.mounts)
         return Run(command=command.command, mounts=mounts, origin=command.span, because=tuple(because))
 
@@ -440,6 +443,8 @@ def _mount(mount: conf.Mount) -> Mount:
             return SecretMount(
                 id=mount.id, target=mount.target, env=mount.env, is_required=mount.is_required, origin=mount.span
             )
+        case conf.SshMount():
+            return SshMount(id=mount.id, target=mount.target, is_required=mount.is_required, origin=mount.span)
         case conf.CacheMount():
             return CacheMount(
                 id=mount.id or mount.target, target=mount.target, sharing=mount.sharing, origin=mount.span

@@ -17,6 +17,7 @@ from .nodes import (
     ResolvedBuild,
     Run,
     SecretMount,
+    SshMount,
     Step,
     UserAccount,
 )
@@ -74,12 +75,17 @@ def _commands(build: ResolvedBuild) -> list[str]:
 def _mount(mount: Mount) -> str:
     match mount:
         case SecretMount():
-            need = "" if mount.is_required else ", optional"
-            return f"secret {mount.id} as {mount.target or mount.env}{need}"
+            return f"secret {mount.id} as {mount.target or mount.env}{_need(mount)}"
+        case SshMount():
+            return f"ssh agent {mount.id}" + (f" as {mount.target}" if mount.target else "") + _need(mount)
         case CacheMount():
             return f"cache {mount.id} at {mount.target}"
         case BindMount():
             return f"{mount.source} at {mount.target}"
+
+
+def _need(mount: SecretMount | SshMount) -> str:
+    return "" if mount.is_required else ", optional"
 
 
 def _others(build: ResolvedBuild) -> list[str]:

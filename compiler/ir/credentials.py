@@ -8,9 +8,11 @@ __all__ = ["without_credentials"]
 
 
 def without_credentials(line: str) -> str:
-    """A requirement line with the user and password of its URLs masked.
+    """A requirement line with the user and password of its URLs masked. The user alone of ssh says nothing secret.
 
     >>> without_credentials("a @ git+https://me:secret@example.com/a")
     'a @ git+https://***@example.com/a'
+    >>> without_credentials("a @ git+ssh://git@example.com/a")
+    'a @ git+ssh://git@example.com/a'
     """
-    return re.sub(r"://[^/@\s]+@", "://***@", line)
+    return re.sub(r"(?<!ssh)://[^/@\s]+@|(?<=ssh)://[^/@\s:]*:[^/@\s]*@", "://***@", line)

@@ -52,6 +52,7 @@ __all__ = [
     "ServerEnvironment",
     "SharedStep",
     "SourceCode",
+    "SshMount",
     "Stage",
     "StageBase",
     "StagedFile",
@@ -90,6 +91,15 @@ class SecretMount(Node):
 
 
 @record
+class SshMount(Node):
+    """The ssh agent that is given as `id`, as a socket that SSH_AUTH_SOCK names (`target` None: where there is room)."""
+
+    id: str = "default"
+    target: str | None = None
+    is_required: bool = True
+
+
+@record
 class CacheMount(Node):
     """A directory kept between builds under `id`."""
 
@@ -106,7 +116,7 @@ class BindMount(Node):
     target: str
 
 
-Mount: TypeAlias = SecretMount | CacheMount | BindMount
+Mount: TypeAlias = SecretMount | SshMount | CacheMount | BindMount
 
 
 # -- steps of both levels ------------------------------------------------------------------------
@@ -463,7 +473,7 @@ class PythonPackages(Node):
     """Install the staged requirements file into the interpreter at `interpreter` (None: the first on PATH).
 
     `artifacts` are wheels and archives of the project, by their path in it. `strips` removes debugging
-    symbols from the installed extension modules.
+    symbols from the installed extension modules. `ssh` is the agent for lines that are fetched over ssh.
     """
 
     requirements_file: str
@@ -473,6 +483,7 @@ class PythonPackages(Node):
     installer: Literal["uv", "pip"] = "uv"
     options: tuple[str, ...] = ()
     strips: bool = False
+    ssh: SshMount | None = None
 
 
 @record

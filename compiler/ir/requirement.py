@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from ..record import record
 from .node import Node
 
-__all__ = ["Requirement", "RequirementKind"]
+__all__ = ["Requirement", "RequirementKind", "requirement_over_ssh"]
 
 RequirementKind: TypeAlias = Literal["package", "url", "vcs", "artifact", "editable", "option", "constraint", "opaque"]
 
@@ -40,3 +41,8 @@ class Requirement(Node):
     url: str | None = None
     path: str | None = None
     options: tuple[tuple[str, str], ...] = ()
+
+
+def requirement_over_ssh(requirements: Iterable[Requirement]) -> Requirement | None:
+    """The first requirement that git fetches over ssh, or None."""
+    return next((item for item in requirements if (item.url or "").lower().startswith("git+ssh:")), None)

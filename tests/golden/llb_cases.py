@@ -24,8 +24,10 @@ CASES = {
             "image/certificate",
             "image/user-with-group",
             "lock/pinned",
+            "python/git-over-ssh",
             "python/local-wheel",
             "run/mounts",
+            "run/ssh",
             "schema/dynamic-default",
             "weights/odd-names",
         )

@@ -101,6 +101,8 @@ def test_messages_survive_a_locale_without_their_characters(project: Path) -> No
         ("a @ git+https://ghp_token@example.com/a", True),
         ("a @ git+https://${TOKEN}@example.com/a", False),
         ("a @ git+ssh://git@example.com/a", False),
+        ("a @ git+ssh://deploy@example.com:22/a", False),
+        ("a @ git+ssh://me:secret@example.com/a", True),
     ],
 )
 def test_passwords_in_requirements_are_reported(line: str, is_reported: bool) -> None:

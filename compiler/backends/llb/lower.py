@@ -39,6 +39,7 @@ from ...ir.nodes import (
     SecretMount,
     ServerEnvironment,
     SourceCode,
+    SshMount,
     Stage,
     StageBase,
     Step,
@@ -77,6 +78,7 @@ from .ops import (
     Platform,
     SecretFile,
     SecretVariable,
+    SshSocket,
 )
 
 __all__ = ["CONTEXT", "LlbOptions", "Lowered", "lower_build"]
@@ -87,6 +89,8 @@ _T = TypeVar("_T")
 
 _SHELL = ("/bin/sh", "-c")
 _LONGEST_NAME = 100
+_AGENTS = "/run/buildkit/ssh_agent."
+_AGENT_VARIABLE = "SSH_AUTH_SOCK"
 _CERTIFICATES = "ca-certificates"  # which a download may need
 _ONLY_WHEELS = re.compile(r"(?:^|\s)--only-binary[= ]:all:(?:\s|$)")
 _WHEEL = re.compile(r"\.whl(?:[#?\s]|$)")
@@ -376,6 +380,8 @@ class _StageLowering:
                     yield SecretVariable(mount.id, mount.env, mount.is_required)
                 if not mount.target and not mount.env:
                     yield SecretFile(mount.id, f"/run/secrets/{mount.id}", mount.is_required)
+            case SshMount():
+                yield SshSocket(mount.id, self._absolute(mount.target) if mount.target else "", mount.is_required)
             case CacheMount():
                 yield CacheDirectory(mount.id, self._absolute(mount.target), mount.sharing)
             case BindMount():
@@ -455,6 +461,8 @@ class _StageLowering:
         return only_wheels and all(map(_is_of_wheel, content.splitlines())) and has_own_python and not step.strips
 
     def _package_mounts(self, step: PythonPackages) -> Iterator[ExecMount]:
+        for mount in commands.ssh_mounts(step):
+            yield from self._mounts(mount)
         yield from (self._uv(),) if step.installer == "uv" else ()
         for name in filter(None, (step.requirements_file, step.constraints_file)):
             yield self._staged(name, f"/tmp/{name}")
@@ -494,10 +502,11 @@ class _StageLowering:
 
     def _exec(self, words: tuple[str, ...], shown: str, *mounts: ExecMount) -> None:
         image = self.state.image
+        mounts, variables = _with_agents(mounts, image.environment)
         op = Exec(
             root=self._tree,
             arguments=words,
-            environment=image.environment,
+            environment=variables,
             directory=image.directory or "/",
             user=image.user,
             platform=self.whole.platform,
@@ -568,6 +577,19 @@ def _apt(cache_id: str) -> tuple[ExecMount, ...]:
         CacheDirectory(cache_id, commands.APT_CACHE, "locked"),
         CacheDirectory(f"{cache_id}-lists", commands.APT_LISTS, "locked"),
     )
+
+
+def _with_agents(
+    mounts: tuple[ExecMount, ...], variables: tuple[tuple[str, str], ...]
+) -> tuple[tuple[ExecMount, ...], tuple[tuple[str, str], ...]]:
+    """Places for the agents that have none, and the variable with the place of the first, as in a Dockerfile."""
+    agents = [mount for mount in mounts if isinstance(mount, SshSocket)]
+    if not agents:
+        return mounts, variables
+    placed = {id(each): replace(each, target=each.target or f"{_AGENTS}{n}") for n, each in enumerate(agents)}
+    if _AGENT_VARIABLE not in dict(variables):
+        variables = (*variables, (_AGENT_VARIABLE, placed[id(agents[0])].target))
+    return tuple(placed.get(id(mount), mount) for mount in mounts), variables
 
 
 def _is_staged(source: str) -> bool:

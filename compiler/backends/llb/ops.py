@@ -39,11 +39,12 @@ __all__ = [
     "Platform",
     "SecretFile",
     "SecretVariable",
+    "SshSocket",
 ]
 
 NOTHING = -1
 _SHARING = {"shared": 0, "private": 1, "locked": 2}
-_BIND, _SECRET, _CACHE = 0, 1, 3
+_BIND, _SECRET, _SSH, _CACHE = 0, 1, 2, 3
 
 
 @record(kw_only=False)
@@ -200,7 +201,16 @@ class SecretVariable:
     is_required: bool = True
 
 
-ExecMount: TypeAlias = BindFrom | CacheDirectory | SecretFile | SecretVariable
+@record(kw_only=False)
+class SshSocket:
+    """An ssh agent of the client as a socket that only its owner uses."""
+
+    id: str
+    target: str
+    is_required: bool = True
+
+
+ExecMount: TypeAlias = BindFrom | CacheDirectory | SecretFile | SecretVariable | SshSocket
 
 
 @record(eq=False)
@@ -250,6 +260,8 @@ class Exec:
                     found.add("exec.mount.secret")
                 case SecretVariable():
                     found.add("exec.secretenv")
+                case SshSocket():
+                    found.add("exec.mount.ssh")
                 case _:
                     assert_never(mount)
         return found
@@ -277,7 +289,9 @@ class Exec:
         return {"exec": {"meta": meta, "mounts": ordered, "secretenv": variables}}
 
 
-def _mount(mount: BindFrom | CacheDirectory | SecretFile, inputs: tuple[Output, ...], *, is_root: bool = False) -> Any:
+def _mount(
+    mount: BindFrom | CacheDirectory | SecretFile | SshSocket, inputs: tuple[Output, ...], *, is_root: bool = False
+) -> Any:
     match mount:
         case BindFrom():
             index = next(number for number, known in enumerate(inputs) if _is_same(mount.source, known))
@@ -290,6 +304,9 @@ def _mount(mount: BindFrom | CacheDirectory | SecretFile, inputs: tuple[Output, 
         case SecretFile():
             secret = {"id": mount.id, "mode": 0o400, "optional": not mount.is_required}
             return {"input": NOTHING, "dest": mount.target, "output": NOTHING, "mount_type": _SECRET, "secret": secret}
+        case SshSocket():
+            agent = {"id": mount.id, "mode": 0o600, "optional": not mount.is_required}
+            return {"input": NOTHING, "dest": mount.target, "output": NOTHING, "mount_type": _SSH, "ssh": agent}
         case _:
             assert_never(mount)
 

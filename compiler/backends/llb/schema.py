@@ -70,11 +70,14 @@ message Mount {
   int32 mount_type = 6;
   CacheOpt cache = 20;
   SecretOpt secret = 21;
+  SshOpt ssh = 22;
 }
 
 message CacheOpt { string id = 1; int32 sharing = 2; }
 
 message SecretOpt { string id = 1; uint32 uid = 2; uint32 gid = 3; uint32 mode = 4; bool optional = 5; }
+
+message SshOpt { string id = 1; uint32 uid = 2; uint32 gid = 3; uint32 mode = 4; bool optional = 5; }
 
 message FileOp { repeated FileAction actions = 2; }
 

@@ -34,6 +34,7 @@ from .ops import (
     Platform,
     SecretFile,
     SecretVariable,
+    SshSocket,
 )
 from .schema import LLB
 
@@ -153,6 +154,8 @@ def _mount(mount: ExecMount, inputs: dict[int, int]) -> str:
             return f"secret {mount.id} at {mount.target}{'' if mount.is_required else ' optional'}"
         case SecretVariable():
             return f"secret {mount.id} as {mount.name}{'' if mount.is_required else ' optional'}"
+        case SshSocket():
+            return f"ssh {mount.id} at {mount.target}{'' if mount.is_required else ' optional'}"
         case _:
             assert_never(mount)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ...diagnostics import Diagnostic, report
-from ..config import BindMount, CacheMount, Command, Located, Mount, SecretMount
+from ..config import BindMount, CacheMount, Command, Located, Mount, SecretMount, SshMount
 from ..files import Files
 from ..parse import MappingNode, ScalarNode
 from ..values import project_path
@@ -98,6 +98,8 @@ class _CommandBinder:
         match kind.value:
             case "secret":
                 return self._secret_mount(node, identity, target)
+            case "ssh":
+                return self._ssh_mount(node, identity, target)
             case "cache" if target is not None:
                 sharing = text_of(node, "sharing")
                 choice: Literal["shared", "private", "locked"] = "shared"
@@ -122,13 +124,24 @@ class _CommandBinder:
         if env is not None and not env.value.isidentifier():
             self.found.append(report("COG142", f"`{env.value}` is not the name of a variable", env.span))
             return None
-        required = node.get("required")
-        is_required = not (required and isinstance(required.value, ScalarNode) and required.value.value is False)
         return SecretMount(
             id=identity.value,
             target=target.value if target else None,
             env=env.value if env else None,
-            is_required=is_required,
+            is_required=_is_required(node),
+            span=node.span,
+        )
+
+    def _ssh_mount(
+        self, node: MappingNode, identity: Located[str] | None, target: Located[str] | None
+    ) -> SshMount | None:
+        if identity is not None and "=" in identity.value:
+            self.found.append(report("COG142", f"`{identity.value}` cannot be the id of an ssh agent", identity.span))
+            return None
+        return SshMount(
+            id=(identity.value if identity else "") or "default",
+            target=target.value if target else None,
+            is_required=_is_required(node),
             span=node.span,
         )
 
@@ -150,3 +163,8 @@ class _CommandBinder:
             self.found.append(report("COG142", message, source.span))
             return None
         return BindMount(source=path, target=target.value, span=node.span)
+
+
+def _is_required(node: MappingNode) -> bool:
+    required = node.get("required")
+    return not (required and isinstance(required.value, ScalarNode) and required.value.value is False)

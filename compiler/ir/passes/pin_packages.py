@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..credentials import without_credentials
 from ..lock import LockedPackage, LockedPlatform
 from ..node import Cause
-from ..nodes import PythonPackages, Request, Resolution, ResolvedBuild, Stage, StagedFile, Step
+from ..nodes import PythonPackages, Request, Resolution, ResolvedBuild, SshMount, Stage, StagedFile, Step
 
 __all__ = ["locked_resolution", "pin_packages"]
 
@@ -62,20 +62,22 @@ def pin_packages(build: ResolvedBuild, entry: LockedPlatform) -> ResolvedBuild:
             if len(git) < len(entry.packages):
                 content = "\n".join(hashed) + "\n"
                 files[step.requirements_file] = StagedFile(path=step.requirements_file, content=content)
-                steps.append(replace(step, options=(*step.options, *_OPTIONS, "--require-hashes", *wheels)))
+                options = (*step.options, *_OPTIONS, "--require-hashes", *wheels)
+                steps.append(replace(step, options=options, ssh=None))
             else:
                 del files[step.requirements_file]
             if git:
                 files[GIT_FILE] = StagedFile(path=GIT_FILE, content="\n".join(git) + "\n")
-                steps.append(_git_step(step))
+                steps.append(_git_step(step, git))
         stages.append(replace(stage, steps=tuple(steps)))
     return replace(build, stages=tuple(stages), files=tuple(files[path] for path in sorted(files)))
 
 
-def _git_step(step: PythonPackages) -> PythonPackages:
+def _git_step(step: PythonPackages, lines: list[str]) -> PythonPackages:
     why = Cause(kind="flag", text="commits of git repositories, locked; they have no hash")
+    ssh = (step.ssh or SshMount()) if any(f"{_FROM_GIT}ssh:" in line for line in lines) else None
     options = (*step.options, *_OPTIONS)
-    return replace(step, requirements_file=GIT_FILE, artifacts=(), options=options, because=(why,))
+    return replace(step, requirements_file=GIT_FILE, artifacts=(), options=options, ssh=ssh, because=(why,))
 
 
 def _line(package: LockedPackage, request: Request) -> str:

@@ -24,6 +24,7 @@ from ..nodes import (
     Resolution,
     ResolvedBuild,
     ServerEnvironment,
+    SshMount,
     Stage,
     StagedFile,
     Step,
@@ -34,7 +35,9 @@ from ..nodes import (
     WantedServerEnvironment,
     WantedSystemPackages,
 )
+from ..requirement import requirement_over_ssh
 from ..resolver import resolve
+from ..resolver.environment import applies
 from ..resolver.python import minor_of
 
 __all__ = ["close_build", "resolve_build"]
@@ -173,12 +176,19 @@ class _Resolving:
             installer=resolution.installer,
             options=resolution.installer_options,
             strips=step.strips,
+            ssh=self._ssh(step),
             origin=step.origin,
             because=(*step.because, *resolution.requirements_because),
         )
         yield LinkerCache(
             because=(Cause(kind="rule", text="libraries inside Python packages, for the dynamic linker"),)
         )
+
+    def _ssh(self, step: WantedPythonPackages) -> SshMount | None:
+        """The agent for requirements that are fetched over ssh, from the line of the first."""
+        python, architecture = self._resolution.python, self._request.architecture
+        line = requirement_over_ssh(line for line in step.requirements if applies(line, python, architecture))
+        return None if line is None else SshMount(origin=line.origin)
 
     def _linker_path(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         """CUDA images get the search path that Cog's have; on others it would only do harm.

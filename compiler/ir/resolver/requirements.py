@@ -24,7 +24,8 @@ _INDEX_OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "--no-inde
 # Options of a requirements file that uv takes on its command line, and pip inside the file.
 _UV_OPTIONS = {"--pre": ("--prerelease", "allow"), "--trusted-host": ("--allow-insecure-host",), "--prefer-binary": ()}
 _UV_FILE_OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "--no-index", "--no-binary", "--only-binary")
-
+# A user alone is one where the URL is not that of ssh, which has its keys elsewhere.
+_PASSWORD = re.compile(r"(?<!ssh)://(?!git@)[^/@\s${]+@|ssh://[^/@:\s]*:[^/@\s${]+@")
 
 _Known = tuple[Candidate, Demand]
 
@@ -93,10 +94,10 @@ def rewrite_requirements(
 
 
 def _credentials(request: Request) -> Iterator[Diagnostic]:
-    """COG211 for each line with a password in a URL; a variable such as ${TOKEN} is none."""
+    """COG211 for each line with a password in a URL; a variable such as ${TOKEN} is none, nor is a user of ssh."""
     for requirement in request.requirements:
         texts = (requirement.text, *(value for _, value in requirement.options))
-        if any(re.search(r"://(?!git@)[^/@\s${]+@", text) for text in texts):
+        if any(map(_PASSWORD.search, texts)):
             message = "the requirement has a password in its URL, which is stored in the project and the build's files"
             hint = "mount a pip.conf or .netrc as a secret in `build.run` instead"
             yield report("COG211", message, requirement.origin, hint=hint)

@@ -9,6 +9,7 @@ from ...diagnostics import Diagnostic, Edit, Fix, Note, report
 from ..matrix import Matrix
 from ..node import Cause
 from ..nodes import Request, WantedSystemPackage
+from ..requirement import requirement_over_ssh
 
 __all__ = ["expected_tools", "rename_system_packages"]
 
@@ -62,23 +63,30 @@ def expected_tools(request: Request) -> tuple[tuple[str, ...], tuple[Cause, ...]
     """Tools that nobody asked for by name but that the build needs, and why. Warning: COG206.
 
     GPU images of Cog come with a compiler, git, curl and wget, and all images of Cog have curl; projects rely
-    on it. A requirement that is fetched with git needs git.
+    on it. A requirement that is fetched with git needs git, and over ssh a client for that.
     """
     if request.base_image is not None or not request.installs_tools:
         return (), (), ()
-    if request.is_gpu:
-        return _GPU_TOOLS, (Cause(kind="rule", text="tools that GPU images of Cog have"),), ()
     tools: list[str] = []
     causes: list[Cause] = []
-    found: tuple[Diagnostic, ...] = ()
-    if any(re.search(r"(^|[^\w./-])curl\b", command.command) for command in request.commands):
+    found: list[Diagnostic] = []
+    if request.is_gpu:
+        tools += _GPU_TOOLS
+        causes.append(Cause(kind="rule", text="tools that GPU images of Cog have"))
+    elif any(re.search(r"(^|[^\w./-])curl\b", command.command) for command in request.commands):
         tools += ["ca-certificates", "curl"]
         causes.append(Cause(kind="rule", text="curl for build.run"))
-    needing = next((r for r in request.requirements if (r.url or "").startswith("git+")), None)
-    has_git = any(re.split("[=:/]", package.name)[0] in ("git", "git-lfs") for package in request.system_packages)
-    if needing is not None and not has_git:
+    listed = {re.split("[=:/]", package.name)[0] for package in request.system_packages}
+    needing = next((r for r in request.requirements if (r.url or "").lower().startswith("git+")), None)
+    if needing is not None and not request.is_gpu and not listed & {"git", "git-lfs"}:
         tools += ["ca-certificates", "git"]
         causes.append(Cause(kind="rule", text="git for the requirements that are fetched with it"))
         message = f"`{needing.text}` is fetched with git, which is not among `system_packages`; git is added"
-        found = (report("COG206", message, needing.origin, hint="add git to `system_packages`"),)
-    return tuple(dict.fromkeys(tools)), tuple(causes), found
+        found.append(report("COG206", message, needing.origin, hint="add git to `system_packages`"))
+    over_ssh = requirement_over_ssh(request.requirements)
+    if over_ssh is not None and not listed & {"openssh-client", "ssh"}:
+        tools.append("openssh-client")
+        causes.append(Cause(kind="rule", text="ssh for the requirements that are fetched over it"))
+        message = f"`{over_ssh.text}` is fetched over ssh, and `system_packages` has no openssh-client; it is added"
+        found.append(report("COG206", message, over_ssh.origin, hint="add openssh-client to `system_packages`"))
+    return tuple(dict.fromkeys(tools)), tuple(causes), tuple(found)

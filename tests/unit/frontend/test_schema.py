@@ -111,7 +111,7 @@ def test_a_number_where_text_is_wanted_can_be_quoted() -> None:
         (
             "build: {run: [{command: x, mounts: [{type: sercet}]}]}",
             "COG123",
-            "must be one of `secret`, `cache`, `bind`",
+            "must be one of `secret`, `ssh`, `cache`, `bind`",
         ),
         ("weights: [{name: a}]", "COG122", "`weights[0]` needs the key `target`"),
         ("weights: [{name: A!, target: /a}]", "COG123", "`weights[0].name` must be lower-case"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cogc.ir.lock import LockedPackage
 from cogc.ir.lock_document import render_lock
-from cogc.ir.nodes import PythonPackages, ResolvedBuild
+from cogc.ir.nodes import PythonPackages, ResolvedBuild, SshMount
 from tests.builds import compiled
 from tests.locks import lock_for, package
 
@@ -56,6 +56,17 @@ def test_what_comes_from_git_has_a_step_of_its_own() -> None:
     assert "--require-hashes" in hashed.options
     assert git.options == ("--no-deps",)
     assert lines(made, git.requirements_file) == [f"greeting @ git+https://example.com/g@{COMMIT}#subdirectory=python"]
+
+
+def test_only_the_step_with_what_comes_over_ssh_has_an_agent() -> None:
+    text = "build: {python_packages: [six, 'tool @ git+ssh://git@example.com/t@v1']}"
+    tool = package("tool", source="git", location="ssh://git@example.com/t", commit=COMMIT)
+    hashed, git = steps(build(text, [tool, package("six", "1.16.0")]))
+    assert hashed.ssh is None
+    assert git.ssh == SshMount()
+    assert git.ssh is not None
+    assert git.ssh.origin is not None
+    assert lines(build(text, [tool]), git.requirements_file) == [f"tool @ git+ssh://git@example.com/t@{COMMIT}"]
 
 
 def test_git_alone() -> None:

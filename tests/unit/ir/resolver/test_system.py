@@ -68,3 +68,22 @@ def test_tools_can_be_declined(options: dict[str, object]) -> None:
     resolution, _ = resolved("gpu: true", **options)
     assert resolution is not None
     assert resolution.tools == ()
+
+
+OVER_SSH = "python_packages: ['tool @ git+ssh://git@example.com/a.git']"
+
+
+@pytest.mark.parametrize(
+    ("build", "tools", "warnings"),
+    [
+        (OVER_SSH, ("ca-certificates", "git", "openssh-client"), 2),
+        (f"{OVER_SSH}, system_packages: [git]", ("openssh-client",), 1),
+        (f"{OVER_SSH}, system_packages: [git, 'openssh-client=1:9']", (), 0),
+        (f"gpu: true, {OVER_SSH}", ("ca-certificates", "curl", "g++", "git", "make", "wget", "openssh-client"), 1),
+    ],
+)
+def test_requirements_over_ssh_need_a_client(build: str, tools: tuple[str, ...], warnings: int) -> None:
+    resolution, found = resolved(build)
+    assert resolution is not None
+    assert resolution.tools == tools
+    assert codes(found).count("COG206") == warnings
