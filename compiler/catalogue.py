@@ -283,6 +283,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG635": Entry("no-pip-freeze", "warning", "The label with the installed packages is left out."),
     "COG636": Entry("model-not-imported", "warning", "The build could not import the model to read its schema."),
     "COG637": Entry("unsafe-output", "error", "The daemon sent files that must not be written."),
+    "COG638": Entry("image-store-lacks", "error", "The image store of the engine cannot do what is asked for."),
     # COG64x: images and registries
     "COG640": Entry("registry-refuses", "error", "The registry refuses access."),
     "COG641": Entry("registry-unreachable", "error", "The registry cannot be reached."),

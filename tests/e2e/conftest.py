@@ -58,6 +58,13 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
+def containerd_store(engine: Engine) -> None:
+    """For what Docker's older image store cannot do."""
+    if not engine.has_containerd_store:
+        pytest.skip("the engine does not keep its images in the containerd image store")
+
+
+@pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> MakeProject:
     """Makes a project from a name and its files; `cog.yaml` and `predict.py` are there unless given."""
 

@@ -113,7 +113,7 @@ def cogc_program() -> str:
     return str(beside) if beside.exists() else shutil.which("cogc") or "cogc"
 
 
-@dataclass(slots=True)
+@dataclass
 class Engine:
     """A container engine, through the docker client. Remembers what was made, to remove it in the end."""
 
@@ -138,6 +138,11 @@ class Engine:
 
     def has(self, reference: str) -> bool:
         return self.docker("image", "inspect", reference).returncode == 0
+
+    @cached_property
+    def has_containerd_store(self) -> bool:
+        """Whether its images may have several platforms, attestations, and archives that BuildKit writes."""
+        return "io.containerd.snapshotter" in self.text("info", "--format", "{{.DriverStatus}}")
 
     def name(self, name: str) -> str:
         """A name for an image that is removed in the end."""

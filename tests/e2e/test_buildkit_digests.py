@@ -83,6 +83,12 @@ def solve(engine: Engine, tmp_path: Path) -> Iterator[Callable[[Callable[[Bridge
     connection.close()
 
 
+@pytest.fixture(scope="module")
+def merging(engine: Engine) -> tuple[str, ...]:
+    """The options of `cogc compile` for what the daemon can."""
+    return () if engine.has_containerd_store else ("--no-merge",)
+
+
 class Enough(Exception):
     """All that is to be known is known: the build may end."""
 
@@ -94,8 +100,10 @@ def test_the_daemon_has_our_digests(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    merging: tuple[str, ...],
 ) -> None:
-    ours = Emitted(base64.b64decode(compile_case(name, tmp_path, monkeypatch, capsys)("llb"))).elsewhere()
+    compiled = compile_case(name, tmp_path, monkeypatch, capsys)("llb", *merging)
+    ours = Emitted(base64.b64decode(compiled)).elsewhere()
     theirs: dict[str, dict[str, Any]] = {}
     changed = threading.Condition()
 
@@ -143,7 +151,8 @@ def test_the_daemon_has_our_places(
 
     def frontend(bridge: Bridge) -> Result:
         images = tuple((name, read_image(bridge.image_config(name, PLATFORM, "local")[1])) for name in references)
-        built.append(llb_build(compilation, source, LlbOptions(prefers_local=True, images=images))[0])
+        options = LlbOptions(prefers_local=True, images=images, merges=bridge.capabilities()["mergeop"])
+        built.append(llb_build(compilation, source, options)[0])
         return Result(((PLATFORM, bridge.solve(built[0].definition, evaluates=True), {}),))
 
     with pytest.raises(CallFailed) as caught:

@@ -24,7 +24,8 @@ WORDS = ("build", "--engine", "buildkit", "--format", "json", "--progress", "qui
 
 
 @pytest.fixture
-def proxy(engine: Engine, tmp_path: Path) -> Iterator[BuildkitProxy]:
+def proxy(containerd_store: None, tmp_path: Path) -> Iterator[BuildkitProxy]:
+    """It counts as a daemon of its own, whose images come back as archives."""
     with BuildkitProxy(tmp_path / "b.sock") as made:
         yield made
 

@@ -91,6 +91,7 @@ def base(engine: Engine, registry: str) -> str:
     return f"{name}:all"
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_one_image_for_two_platforms(project: MakeProject, base: str, tmp_path: Path) -> None:
     config = HELLO + 'environment: ["A=1"]\n'
     made = project("platforms", config.replace("build:\n", "build:\n  run: [uname -s > /opt/made]\n"))
@@ -147,6 +148,7 @@ def scanner(engine: Engine, registry: str, tmp_path_factory: pytest.TempPathFact
     return name
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_provenance_and_a_list_of_what_is_in_the_image(made: Project, scanner: str, tmp_path: Path) -> None:
     words = ["--provenance", "mode=max", "--sbom", f"generator={scanner}"]
     build(made, *words, "-o", f"type=oci,tar=false,dest={tmp_path}/image")
@@ -162,6 +164,7 @@ def test_provenance_and_a_list_of_what_is_in_the_image(made: Project, scanner: s
     assert "buildConfig" in provenance, "mode=max tells the steps"
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_provenance_without_the_steps(made: Project, tmp_path: Path) -> None:
     build(made, "--provenance", "true", "-o", f"type=oci,tar=false,dest={tmp_path}/image")
     layout = Layout(tmp_path / "image")
@@ -170,6 +173,7 @@ def test_provenance_without_the_steps(made: Project, tmp_path: Path) -> None:
     assert "buildConfig" not in layout.blob(layer["digest"])["predicate"]
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_a_scanner_that_cannot_be_had(made: Project, registry: str) -> None:
     words = ["--sbom", f"generator={registry}/cogc-e2e-no-such-scanner", "-o", "type=cacheonly"]
     done = made.cogc("build", "--engine", "buildkit", *words, "--progress", "quiet", check=False)
@@ -181,6 +185,7 @@ def test_a_scanner_that_cannot_be_had(made: Project, registry: str) -> None:
 # -- caches ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_a_cache_in_a_directory(made: Project, tmp_path: Path) -> None:
     place = tmp_path / "cache"
     words = ["build", "--engine", "buildkit", "-o", "type=cacheonly", "--cache-from", f"type=local,src={place}"]
@@ -228,6 +233,7 @@ def guarded(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             process.wait()
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_push_and_caches_with_a_password(engine: Engine, made: Project, guarded: Guarded) -> None:
     name = f"{guarded.host}/team/hello"
     engine.references.append(name)
@@ -267,6 +273,7 @@ def test_weights_of_their_own(engine: Engine, project: MakeProject) -> None:
     assert text == "two"
 
 
+@pytest.mark.usefixtures("containerd_store")
 def test_the_same_image_at_another_time(made: Project, tmp_path: Path) -> None:
     digests = []
     for number in range(2):

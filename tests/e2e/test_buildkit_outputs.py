@@ -26,7 +26,7 @@ def made(project: MakeProject) -> Project:
 
 
 @pytest.fixture(scope="module")
-def written(engine: Engine, made: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(engine: Engine, containerd_store: None, made: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one build with every output has written."""
     place = tmp_path_factory.mktemp("outputs")
     outputs = [f"type=oci,dest={place}/oci.tar", f"type=docker,dest={place}/docker.tar", f"type=tar,dest={place}/tar"]
@@ -109,7 +109,9 @@ def test_a_place_that_cannot_be_written(made: Project, which: str) -> None:
     assert "error[COG501]: no does not exist" in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["type=oci,dest=image.tar", "files"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("type=oci,dest=image.tar", marks=pytest.mark.usefixtures("containerd_store")), "files"]
+)
 @pytest.mark.parametrize("which", ["docker", "buildkit"])
 def test_an_interrupt_leaves_nothing(made: Project, tmp_path: Path, which: str, kind: str) -> None:
     """Stopped as soon as something is being written."""

@@ -186,7 +186,9 @@ def test_compose_shows_errors_in_the_configuration(
     assert ">>>   gpus: true" in log
 
 
-@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+@pytest.mark.parametrize(
+    "architecture", ["amd64", pytest.param("arm64", marks=pytest.mark.usefixtures("containerd_store"))]
+)
 def test_a_platform_that_is_asked_for(engine: Engine, frontend: str, project: MakeProject, architecture: str) -> None:
     """Up to where no command of the image has to run."""
     made = project(f"for-{architecture}", f"# syntax={frontend}\n{HELLO}")

@@ -37,8 +37,8 @@ CASES = {
 
 def compile_case(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], str]:
-    """Compiles one project, with a runtime of two files: what to emit → the printed document."""
+) -> Callable[..., str]:
+    """Compiles one project, with a runtime of two files: what to emit, and more options → the printed document."""
     for module in ("cogc", "cogc.driver"):
         monkeypatch.setattr(f"{module}.__version__", "0.0.0")
     runtime = (("cog/__init__.py", b'"""The SDK."""\n'), ("requirements/server.in", b"uvicorn\n"))
@@ -57,9 +57,9 @@ def compile_case(
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(root)
 
-    def emitted(emit: str) -> str:
+    def emitted(emit: str, *more: str) -> str:
         capsys.readouterr()
-        status = main(["compile", *settings.get("arguments", ()), "--emit", emit, "--format", "json"])
+        status = main(["compile", *settings.get("arguments", ()), *more, "--emit", emit, "--format", "json"])
         printed = json.loads(capsys.readouterr().out)
         assert status == 0, printed
         assert not (root / ".cog").exists(), "the definition holds the generated files, nothing is staged"

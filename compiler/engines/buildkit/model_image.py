@@ -30,8 +30,10 @@ from ...record import record
 from .. import EngineFailure, Reporter
 from ..docker.build_display import Mode, display_for
 from ..docker.build_progress import BuildProgress
+from ..docker.cli import DockerCli
 from ..docker.model_image import BuiltImage, ModelSource, WeightsState
 from ..docker.project_lock import project_lock
+from ..docker.push import push
 from ..docker.step_titles import StepTitles
 from ..docker.weights_manifest import Manifest, make_manifest, read_manifest, write_manifest
 from ..outputs import Output, placed
@@ -43,6 +45,7 @@ from .credentials import credentials_of
 from .errors import BuildkitError
 from .exports import Exports
 from .grpc import Connection
+from .image_store import refused_by_plain_store
 from .own_dockerfile import solve_dockerfile
 from .platform_image import PlatformImage
 from .problems import explain
@@ -141,6 +144,7 @@ class _Job:
         connection = Connection(connect(self.address))
         try:
             self.worker = next(iter(workers(connection)), {})
+            self._check_store()
             self.images = self._images()
             weights = self._weights(connection, caches.imports)
             answer = self._build(connection, self.request.name, self._image, caches)
@@ -158,6 +162,21 @@ class _Job:
             weights=weights,
             found=tuple(dict.fromkeys(diagnostic for image in self.images for diagnostic in image.found)),
         )
+
+    def _check_store(self) -> None:
+        """Error: EngineFailure with COG638."""
+        request = self.request
+        if not self._is_plain_docker:
+            return
+        found = refused_by_plain_store(
+            outputs=request.outputs,
+            cache_to=request.cache_to,
+            attestations=request.attestations,
+            platforms=1 + len(request.others),
+            timestamp=request.timestamp,
+        )
+        if found:
+            raise EngineFailure(*found)
 
     def _images(self) -> list[PlatformImage]:
         platform = Platform.parse(self.request.platform) if self.request.platform else self._daemon_platform
@@ -287,7 +306,8 @@ class _Job:
                 archive.seek(0)
                 self._docker("load", "--quiet", stdin=archive)
         if request.pushes and self._is_plain_docker:
-            self._docker("push", "--quiet", name)
+            digest = push(DockerCli(self.reporter), name, shows=False)  # the engine's own id no registry knows
+            answer["containerimage.digest"] = digest or answer.get("containerimage.digest", "")
         return answer
 
     def _add_own(self, exports: Exports, stack: ExitStack, *, loads: bool) -> BinaryIO | None:

@@ -51,6 +51,12 @@ _PROBLEMS = (
         "install the package docker-buildx-plugin (docker-buildx in Debian and Ubuntu)",
     ),
     _Problem(
+        r"is not supported for the docker driver",
+        "COG638",
+        "the image store of this engine cannot do this",
+        "turn on the containerd image store in the engine's settings, or name another builder with --builder",
+    ),
+    _Problem(
         r"client version \S+ is too (?:new|old)|minimum supported api version|unknown flag: --|"
         r"invalid progress mode|unknown display mode|requires buildkit|is not supported with the current",
         "COG625",
@@ -104,6 +110,7 @@ _NOISE = re.compile(
     r"\s*[:=]?\s+",
     re.IGNORECASE,
 )
+_ADVICE = ("switch to a different driver", "learn more at")  # of buildx; ours is in the hints
 _MOST = 400  # characters of the program's own words
 
 
@@ -137,7 +144,9 @@ def last_words(text: str) -> str:
     """
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("{")]
     for line in reversed(lines):
-        if line.lower().startswith(("run 'docker", "see 'docker", "usage:", "for more help", "view build details")):
+        if line.lower().startswith(
+            ("run 'docker", "see 'docker", "usage:", "for more help", "view build details", *_ADVICE)
+        ):
             continue
         while (stripped := _NOISE.sub("", line)) != line:
             line = stripped

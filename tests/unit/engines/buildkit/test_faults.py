@@ -314,3 +314,38 @@ def test_an_interrupt_leaves_nothing_half_written(project: Project, tmp_path: Pa
     assert process.returncode == 130
     assert sorted(path.name for path in project.root.iterdir()) == sorted([".cog", *before])
     assert (project.root / "image.tar").read_text() == "as it was"
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("-o", "type=oci,dest=x.tar"), "--output type=oci"),
+        (("--cache-to", "type=local,dest=cache"), "--cache-to type=local"),
+        (("--sbom", "true"), "--sbom"),
+        (("--platform", "linux/amd64,linux/arm64"), "several platforms"),
+        (("--timestamp", "1"), "--timestamp"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_older_image_store_of_docker(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    project: Project,
+    words: tuple[str, ...],
+    what: str,
+) -> None:
+    """It would stop in the midst, or leave out what is wanted."""
+    for name in ("BUILDKIT_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with Daemon(tmp_path / "e.sock", upgrades=True) as running:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{running.path}")
+        capsys.readouterr()
+        words = ("build", "--engine", "buildkit", "-t", "x", "--secret", "id=s,src=s.txt", *words)
+        assert main([*words, "--format", "json", "--progress", "quiet"]) == 1
+        found = [each for each in json.loads(capsys.readouterr().out)["diagnostics"] if each["severity"] == "error"]
+        assert [each["code"] for each in found] == ["COG638"]
+        assert found[0]["message"] == f"the image store of this engine cannot do {what}"
+        assert running.returned == []
+    assert not list(project.root.glob("*.tar"))

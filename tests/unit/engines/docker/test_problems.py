@@ -16,6 +16,8 @@ SAID = {
     "ERROR: failed to build: failed to solve: failed to copy files: userspace copy failed: write /x: no space left on device": "COG623",
     "docker: 'buildx' is not a docker command.\nSee 'docker --help'": "COG624",
     "docker: unknown command: docker buildx\n\nRun 'docker --help' for more information": "COG624",
+    "ERROR: failed to build: OCI exporter is not supported for the docker driver.\nSwitch to a different driver, or turn on "
+    "the containerd image store, and try again.\nLearn more at https://docs.docker.com/go/build-exporters/": "COG638",
     "unknown flag: --builder\nSee 'docker buildx --help'.": "COG624",
     "unknown flag: --progress\nSee 'docker --help'.": "COG624",
     "Error response from daemon: client version 1.51 is too new. Maximum supported API version is 1.41": "COG625",
