@@ -206,10 +206,12 @@ class Connection:
         ]
         with self._changed:
             self._check()
-            number = self._http.get_next_available_stream_id()
-            call = Call(self, number, path)
-            self._calls[number] = call
-            self._http.send_headers(number, sent)
+            call = Call(self, self._http.get_next_available_stream_id(), path)
+            try:
+                self._http.send_headers(call._number, sent)
+            except h2.exceptions.ProtocolError as error:  # the connection is being closed
+                raise self._lost(call) from error
+            self._calls[call._number] = call
             self._flush()
         return call
 
@@ -227,16 +229,16 @@ class Connection:
                 self._check()
                 if self._cannot_send(call):
                     return  # the server has answered without the rest
-                if not self._has_headers(call):
-                    self._answer_headers(call)
                 try:
+                    if not self._has_headers(call):
+                        self._answer_headers(call)
                     while rest and (size := min(len(rest), self._room(call))):
                         chunk, rest = rest[:size], rest[size:]
                         self._http.send_data(call._number, bytes(chunk), end_stream=ends and not rest)
                         self._outgoing += self._http.data_to_send()
                     if ends and not data:
                         self._http.end_stream(call._number)
-                except h2.exceptions.StreamClosedError as error:
+                except h2.exceptions.ProtocolError as error:  # the call or the connection is being closed
                     raise self._lost(call) from error
                 self._flush()
                 if not rest:

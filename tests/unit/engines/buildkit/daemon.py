@@ -82,8 +82,8 @@ class Daemon:
                 return
             if self.upgrades:
                 head = b""
-                while not head.endswith(b"\r\n\r\n"):
-                    head += raw.recv(1)
+                while not head.endswith(b"\r\n\r\n") and (byte := raw.recv(1)):
+                    head += byte
                 raw.sendall(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
             self._connections.append(Connection(_Socket(raw), handlers=self._handlers(), name="daemon"))
 

@@ -206,6 +206,41 @@ def test_the_end_of_the_connection_ends_all_calls(connect: Connect) -> None:
         client.unary("/echo", b"")
 
 
+class StuckStream(SocketStream):
+    """Writing waits until it may go on."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        super().__init__(raw)
+        self.may_write = threading.Event()
+
+    def sendall(self, data: bytes, /) -> None:
+        assert self.may_write.wait(10)
+        super().sendall(data)
+
+
+@pytest.mark.parametrize("use", [lambda call: call.send(b"x"), lambda call: call._connection.start("/echo")])
+def test_a_connection_that_is_being_closed_is_lost(use: Callable[[Call], object]) -> None:
+    """It waits for a moment until its last words are written; whoever uses it meanwhile learns that it is at its end."""
+
+    def use_it() -> None:
+        for _ in range(100_000):
+            use(call)
+
+    one, other = socket.socketpair()
+    stream = StuckStream(one)
+    client = Connection(stream)
+    call = client.start("/echo")
+    closing = threading.Thread(target=client.close)
+    closing.start()
+    try:
+        with pytest.raises(ConnectionLost):
+            use_it()
+    finally:
+        stream.may_write.set()
+        closing.join(10)
+        other.close()
+
+
 def test_what_does_not_speak_http2_is_lost_at_once() -> None:
     one, other = socket.socketpair()
     other.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10)
