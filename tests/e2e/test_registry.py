@@ -35,10 +35,22 @@ auth: {{htpasswd: {{realm: tests, path: {folder}/users}}}}
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry with one user, and an environment in which nobody is logged in yet."""
+    """A registry with one user."""
 
     host: str
-    environment: dict[str, str]
+    folder: Path
+
+    @property
+    def image(self) -> str:
+        return f"{self.host}/team/hello:v1"
+
+    def environment(self, name: str) -> dict[str, str]:
+        """An environment in which nobody is logged in yet."""
+        docker_config = self.folder / name
+        docker_config.mkdir()
+        if (plugins := Path(os.environ.get("DOCKER_CONFIG", "/nowhere"), "cli-plugins")).exists():
+            (docker_config / "cli-plugins").symlink_to(plugins)
+        return {"DOCKER_CONFIG": str(docker_config)}
 
 
 def _program() -> str:
@@ -55,14 +67,10 @@ def registry(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         port = free.getsockname()[1]
     (folder / "users").write_text(USERS)
     (folder / "config.yml").write_text(CONFIG.format(folder=folder, port=port))
-    docker_config = folder / "docker"
-    docker_config.mkdir()
-    if (plugins := Path(os.environ.get("DOCKER_CONFIG", "/nowhere"), "cli-plugins")).exists():
-        (docker_config / "cli-plugins").symlink_to(plugins)
     process = subprocess.Popen([_program(), "serve", str(folder / "config.yml")], stderr=subprocess.DEVNULL)
     try:
         _wait_until_it_answers(port)
-        yield Registry(f"localhost:{port}", {"DOCKER_CONFIG": str(docker_config)})
+        yield Registry(f"localhost:{port}", folder)
     finally:
         process.terminate()
         process.wait()
@@ -83,43 +91,64 @@ def _wait_until_it_answers(port: int) -> None:
 
 @pytest.fixture(scope="module")
 def made(engine: Engine, project: MakeProject, registry: Registry) -> Project:
-    name = f"{registry.host}/team/hello:v1"
-    engine.references.append(name)
-    return project("hello", f"{HELLO}image: {name}\n")
+    engine.references.append(registry.image)
+    return project("hello", f"{HELLO}image: {registry.image}\n")
 
 
-def test_push_without_login_is_refused_and_login_helps(made: Project, registry: Registry) -> None:
-    name = f"{registry.host}/team/hello:v1"
-    refused = made.cogc("push", "--format", "json", check=False, environment=registry.environment)
+@dataclass(frozen=True)
+class LoggedIn:
+    """An environment in which the user is logged in, and what `cogc login` said."""
+
+    environment: dict[str, str]
+    said: str
+
+
+@pytest.fixture(scope="module")
+def user(made: Project, registry: Registry) -> LoggedIn:
+    environment = registry.environment("user")
+    # The host is that of `image` in cog.yaml.
+    words = ("--debug", "login", "--username", "me", "--token-stdin")
+    return LoggedIn(environment, made.cogc(*words, stdin="secret\n", environment=environment).stderr)
+
+
+@pytest.fixture(scope="module")
+def pushed(made: Project, user: LoggedIn) -> subprocess.CompletedProcess[str]:
+    return made.cogc("push", environment=user.environment)
+
+
+def test_push_without_login_is_refused(made: Project, registry: Registry) -> None:
+    nobody = registry.environment("nobody")
+    refused = made.cogc("push", "--format", "json", check=False, environment=nobody)
     assert refused.returncode == 1
     (found,) = [item for item in json.loads(refused.stdout)["diagnostics"] if item["severity"] == "error"]
     assert found["code"] == "COG640"
     assert "cogc login" in found["hint"]
 
-    wrong = made.cogc(
-        "login", "-u", "me", "--password-stdin", stdin="no\n", check=False, environment=registry.environment
-    )
+    wrong = made.cogc("login", "-u", "me", "--password-stdin", stdin="no\n", check=False, environment=nobody)
     assert wrong.returncode == 1
     assert f"{registry.host} refuses the name or the password" in wrong.stderr
-    # The host is that of `image` in cog.yaml.
-    login = ("--debug", "login", "--username", "me", "--token-stdin")
-    done = made.cogc(*login, stdin="secret\n", environment=registry.environment)
-    assert f"Login succeeded for {registry.host}" in done.stderr
-    assert "secret" not in done.stderr
-    assert registry.host in Path(registry.environment["DOCKER_CONFIG"], "config.json").read_text()
 
-    pushed = made.cogc("push", environment=registry.environment)
-    digest = re.fullmatch(re.escape(name) + r"@(sha256:[0-9a-f]{64})\n", pushed.stdout)
+
+def test_login_helps(
+    made: Project, registry: Registry, user: LoggedIn, pushed: subprocess.CompletedProcess[str]
+) -> None:
+    assert f"Login succeeded for {registry.host}" in user.said
+    assert "secret" not in user.said
+    assert registry.host in Path(user.environment["DOCKER_CONFIG"], "config.json").read_text()
+
+    digest = re.fullmatch(re.escape(registry.image) + r"@(sha256:[0-9a-f]{64})\n", pushed.stdout)
     assert digest is not None
-    assert f"Pushing to {name}..." in pushed.stderr
+    assert f"Pushing to {registry.image}..." in pushed.stderr
 
-    inspected = made.cogc("inspect", f"{registry.host}/team/hello@{digest[1]}", environment=registry.environment)
-    assert "predict   predict.py:Predictor" in inspected.stdout
+    remote = f"{registry.host}/team/hello@{digest[1]}"
+    assert "predict   predict.py:Predictor" in made.cogc("inspect", remote, environment=user.environment).stdout
 
 
-def test_image_in_the_registry_is_inspected_without_a_pull(engine: Engine, made: Project, registry: Registry) -> None:
-    name = f"{registry.host}/team/hello:v1"
-    logged_in = registry.environment
+@pytest.mark.usefixtures("pushed")
+def test_image_in_the_registry_is_inspected_without_a_pull(
+    engine: Engine, made: Project, registry: Registry, user: LoggedIn
+) -> None:
+    name, logged_in = registry.image, user.environment
     local = json.loads(made.cogc("inspect", name, "--format", "json", environment=logged_in).stdout)
     engine.text("image", "rm", name)
     remote = json.loads(made.cogc("inspect", name, "--format", "json", environment=logged_in).stdout)
@@ -135,26 +164,26 @@ def test_image_in_the_registry_is_inspected_without_a_pull(engine: Engine, made:
 
 
 def test_argument_of_push_replaces_the_image_and_code_edits_push_little(
-    engine: Engine, made: Project, registry: Registry
+    engine: Engine, made: Project, registry: Registry, user: LoggedIn
 ) -> None:
     name = f"{registry.host}/team/other"
     engine.references.append(name)
-    made.cogc("push", name, "--progress", "quiet", environment=registry.environment)
+    made.cogc("push", name, "--progress", "quiet", environment=user.environment)
     made.write("predict.py", PREDICT + "# edited\n")
-    pushed = made.cogc("push", name, environment=registry.environment)
-    assert len(re.findall(r": Layer already exists$", pushed.stderr, re.MULTILINE)) > 10
+    again = made.cogc("push", name, environment=user.environment)
+    assert len(re.findall(r": Layer already exists$", again.stderr, re.MULTILINE)) > 10
     config = json.loads(Image(engine, name).labels["run.cog.config"])
     assert config["image"] == name
 
 
-def test_push_without_a_name_and_other_images(engine: Engine, project: MakeProject, registry: Registry) -> None:
+def test_push_without_a_name_and_other_images(project: MakeProject, registry: Registry, user: LoggedIn) -> None:
     nameless = project("nameless", HELLO)
     done = nameless.cogc("push", "--format", "json", check=False)
     assert [found["code"] for found in json.loads(done.stdout)["diagnostics"] if found["severity"] == "error"] == [
         "COG645"
     ]
     for name, code in {"debian:13": "COG643", f"{registry.host}/team/nothing": "COG642"}.items():
-        done = nameless.cogc("inspect", name, "--format", "json", check=False, environment=registry.environment)
+        done = nameless.cogc("inspect", name, "--format", "json", check=False, environment=user.environment)
         assert done.returncode == 1
         assert [found["code"] for found in json.loads(done.stdout)["diagnostics"]] == [code]
 
