@@ -74,6 +74,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG152": Entry("system-package-form", "warning", "An item of `system_packages` is not one plain package name."),
     "COG153": Entry("here-document", "error", "A command of `build.run` starts a here-document in its only line."),
     "COG154": Entry("invalid-driver", "error", "`build.driver` is not the version of an NVIDIA driver."),
+    "COG155": Entry("impossible-command", "error", "No process can take a command of `build.run`."),
     # COG20x: requirements
     "COG200": Entry(
         "requirements-not-found", "error", "A requirements or constraints file does not exist or cannot be read."

@@ -54,10 +54,15 @@ _SYNONYMS = {
     "validate": "check",
     "infer": "predict",
     "http": "serve",
+    "auth": "login",
+    "authenticate": "login",
+    "authorize": "login",
 }
 # Commands of Cog that are not here yet, and what does their work.
 _LATER = {
     "playground": "cogc serve, and its page /docs",
+    "ui": "cogc serve, and its page /docs",
+    "gui": "cogc serve, and its page /docs",
 }
 
 _HELP = """\
@@ -90,13 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gc.disable()
     words = list(sys.argv[1:] if arguments is None else arguments)
     flags = argparse.Namespace(debug=False)
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):  # names and messages have any character, whatever the locale
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = _run(words, flags)
-        sys.stdout.flush()
-        return status
+        return _flushed(_run(words, flags))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt as interrupt:
@@ -104,13 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = getattr(interrupt, "status", 130)  # another one where a signal other than Ctrl-C was it
         return status if isinstance(status, int) else 130
     except BrokenPipeError:
-        # Nobody reads any more. Keep the interpreter from complaining when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 141
     except OSError as error:
         if flags.debug:
             raise
         print(f"cogc: error: {error.strerror or error}", file=sys.stderr)
+        _discard_output()
         return 1
     except Exception as error:
         if flags.debug:
@@ -121,6 +125,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 3
+
+
+def _open_streams() -> None:
+    """Give the streams that were closed before we started (`>&-`) an end: output then fails, messages go nowhere.
+
+    Python has None in their places, and prints to standard output what is for None.
+    """
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+
+
+def _flushed(status: int) -> int:
+    """The status, after standard output is written; a command that failed has said why, and that may have been it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        if status == 0:
+            raise
+        _discard_output()
+    return status
+
+
+def _discard_output() -> None:
+    """What standard output could not take goes nowhere, so that the interpreter does not complain of it at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str], flags: argparse.Namespace) -> int:

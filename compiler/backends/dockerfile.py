@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn, assert_never
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, assert_never
 
 from jinja2 import (
     BaseLoader,
@@ -42,6 +42,11 @@ from .commands import COPIED_PYTHON, LINKER_CACHE
 from .context import STAGING
 from .filters import FILTERS, DockerfileOptions
 from .source_map import mark
+
+if TYPE_CHECKING:
+    from .bounded_template import BoundedEnvironment
+
+E = TypeVar("E", bound=Environment)
 
 __all__ = ["TEMPLATE_NAME", "DockerfileOptions", "emit_dockerfile"]
 
@@ -80,7 +85,7 @@ def emit_dockerfile(
 
 
 def _render_custom(
-    environment: Environment, template: tuple[str, str, Span | None], page: dict[str, Any]
+    environment: BoundedEnvironment, template: tuple[str, str, Span | None], page: dict[str, Any]
 ) -> tuple[str | None, tuple[Diagnostic, ...]]:
     path, text, span = template
     try:
@@ -88,6 +93,7 @@ def _render_custom(
         if problems:
             return None, problems
         compiled: Template = environment.from_string(text)
+        environment.start()
         return compiled.render(page), ()
     except TemplateError as error:
         line = getattr(error, "lineno", None)
@@ -219,14 +225,14 @@ def _environment(bytecode_directory: str | None) -> Environment:
 
 
 @cache
-def _sandbox(bytecode_directory: str | None) -> Environment:
+def _sandbox(bytecode_directory: str | None) -> BoundedEnvironment:
     """For the template of a project, and ours below it."""
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from .bounded_template import BoundedEnvironment
 
-    return _equipped(ImmutableSandboxedEnvironment, bytecode_directory, "sandbox")
+    return _equipped(BoundedEnvironment, bytecode_directory, "bounded")
 
 
-def _equipped(kind: type[Environment], bytecode_directory: str | None, name: str) -> Environment:
+def _equipped(kind: type[E], bytecode_directory: str | None, name: str) -> E:
     """An environment with our filters. `name` keeps bytecode apart, which is not the same in a sandbox."""
     environment = kind(
         loader=_OneTemplate(),

@@ -32,6 +32,7 @@ from .quoting import (
     mount_flag,
     mountable,
     shell_word,
+    split_command,
 )
 
 __all__ = ["EXCLUDE_SINCE", "FILTERS", "UV_IMAGE", "DockerfileOptions"]
@@ -104,12 +105,12 @@ def run_command(command: str) -> str:
     """The user's command, so that the Dockerfile's reader takes it as it is.
 
     A single backslash at the end would join the next line to it. A word such as the `<<2` of `$((1 <<2))` would start
-    a here-document, so that the command becomes one itself.
+    a here-document, so that the command becomes one itself. A long command has several lines.
     """
     command = commands.runnable(command)
     if any(re.match(r"\d*<<-?[^<]+$", word) for word in command.split()):
         return f"<<'COMMAND'\n{command}\nCOMMAND"
-    return command
+    return "\\\n".join(split_command(command))
 
 
 def staged(path: str, options: DockerfileOptions) -> str:

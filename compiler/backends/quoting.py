@@ -18,6 +18,7 @@ __all__ = [
     "mount_flag",
     "mountable",
     "shell_word",
+    "split_command",
 ]
 
 _MAX_CHUNK = 15_000
@@ -65,6 +66,25 @@ def _quoted(pieces: Sequence[str]) -> str:
         else:  # Docker reads lines of at most 64 KiB.
             chunks += re.findall(rf"(?:\\.|[^\\]){{1,{_MAX_CHUNK}}}", escaped, re.DOTALL)
     return "\\\n".join(f'"{chunk}"' for chunk in chunks)
+
+
+def split_command(command: str) -> list[str]:
+    r"""A shell command in pieces for one line each: Docker reads lines of at most 64 KiB, and joins them again.
+
+    No piece after the first may look like a comment or an empty line, nor may a break come after a backslash.
+
+    >>> split_command("make"), [len(piece) for piece in split_command("x" * 40_000)]
+    (['make'], [15000, 15000, 10000])
+    """
+    pieces = []
+    while len(command) > _MAX_CHUNK:
+        ends = (end for end in range(_MAX_CHUNK, 1, -1) if re.fullmatch(r"[^\\][^#\s]", command[end - 1 : end + 1]))
+        end = next(ends, None)
+        if end is None:  # nothing but such characters
+            break
+        pieces.append(command[:end])
+        command = command[end:]
+    return [*pieces, command]
 
 
 def exec_form(arguments: Sequence[str]) -> str:

@@ -128,7 +128,8 @@ def run(arguments: argparse.Namespace, *, stages: bool = True) -> int:
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        hint = "--inline needs no staging directory" if not is_inline and arguments.output is None else None
+        is_staging = error.filename is not None and arguments.output in (None, "-")
+        hint = "--inline needs no staging directory" if is_staging else None
         path = error.filename or arguments.output or "the output"
         unwritten = report("COG501", f"{path} {_unwritable(error)}", hint=hint)
         return fail([*found, unwritten], project, arguments.format)

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from ..diagnostics import Diagnostic, has_errors
+from ..diagnostics import Diagnostic, has_errors, report
 from ..frontend.project_matrix import DIRECTORY
 from ._matrix_files import Tables, bundled_tables, project_root, tables_at, used_tables
 from ._project import add_config_name, fail, show
@@ -93,8 +93,8 @@ def _show(arguments: argparse.Namespace) -> int:
     text = show_package(Matrix(tables.version, table), wanted, arguments.format)
     if text is None:
         names = ", ".join(name for name in documents if is_shown(documents[name]))
-        print(f"cogc matrix: error: the matrix has nothing about {wanted}; it has {names}", file=sys.stderr)
-        return 1
+        message = f"the matrix has nothing about {wanted}; it has {names}"
+        return fail([report("COG503", message)], None, arguments.format)
     print(text)
     return 0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
+from ..diagnostics import report
 from ._project import add_build_arguments, add_project_arguments, fail
 from ._reasons import asked, fact_lines, span_document
 
@@ -44,8 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     answer = why(request, matrix, arguments.subject)
     if answer is None:
         message = f"{arguments.subject} takes no part: no line asks for it, or the matrix has no rows of it"
-        print(f"cogc why: error: {message}", file=sys.stderr)
-        return 1
+        return fail([report("COG503", message)], project, arguments.format)
     if arguments.format == "json":
         facts = [{"label": f.label, "text": f.text, "span": span_document(f.span)} for f in answer.facts]
         document = {"subject": arguments.subject, "decision": answer.decision, "matrix": matrix.version, "facts": facts}

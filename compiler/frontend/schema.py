@@ -22,6 +22,8 @@ _SYNONYMS = {
     "apt": "system_packages",
     "apt_packages": "system_packages",
     "conda": "run",
+    "cuda_version": "cuda",
+    "cudnn_version": "cudnn",
     "dependencies": "python_packages",
     "env": "environment",
     "packages": "python_packages",
@@ -107,8 +109,8 @@ def _unknown_keys(error: ValidationError, node: TreeNode, path: list[str | int])
 
 def _unknown_key(key: str, span: Span, section: str, known: list[str], present: set[str]) -> Diagnostic:
     message = f"`{key}` is not a key of {'cog.yaml' if section == 'cog.yaml' else f'`{section}`'}"
-    near = closest(key, known)
     synonym = _SYNONYMS.get(key.lower())
+    near = closest(key, known) if synonym is None else None
     if near is not None:
         edit = Edit(span=span, replacement=near)
         fix = Fix(title=f"rename `{key}` to `{near}`", edits=(edit,)) if near not in present else None

@@ -11,6 +11,7 @@ from ..source import Span
 from .config import EnvironmentVariable, Target
 
 __all__ = [
+    "MAX_WORD_BYTES",
     "check_image_name",
     "check_repository",
     "check_user",
@@ -29,8 +30,11 @@ __all__ = [
 
 MINIMUM_PYTHON = (3, 8)
 MINIMUM_CUDA_MAJOR = 11
-# Linux takes no longer string into a new process, its name and the final zero included (MAX_ARG_STRLEN of execve(2)).
-_MAX_VARIABLE_BYTES = 128 * 1024
+# Linux takes no longer string into a new process, the final zero included (MAX_ARG_STRLEN of execve(2)): an argument,
+# or a variable with its name.
+MAX_WORD_BYTES = 128 * 1024
+# Docker takes no longer name, the registry included, without tag and digest.
+_MAX_REPOSITORY = 255
 
 _TARGET_EXAMPLES = {"predict": "predict.py:Predictor", "run": "run.py:Runner", "train": "train.py:train"}
 
@@ -102,7 +106,9 @@ def parse_target(
         return None, (report("COG135", message, span),)
     path = project_path(parts[0] + ".py")
     if path is None:
-        return None, (report("COG148", f"`{key}` names the file {parts[0]}.py, which is outside the project", span),)
+        message = f"`{key}` names the file {parts[0]}.py, which is outside the project"
+        hint = "write `/` between folders" if "\\" in parts[0] else None
+        return None, (report("COG148", message, span, hint=hint),)
     return Target(file=path, name=parts[1], key=key, span=span), ()
 
 
@@ -187,11 +193,10 @@ def parse_environment_variable(text: str, span: Span) -> tuple[EnvironmentVariab
         message = f'environment variable "{name}" is not allowed: reserved for internal use'
         return None, (report("COG140", message, span),)
     if "\n" in value or "\0" in value:
-        return None, (report("COG140", f'environment variable "{name}" has a line break in its value', span),)
-    if len(os.fsencode(text)) >= _MAX_VARIABLE_BYTES:
-        message = (
-            f'environment variable "{name}" is longer than the {_MAX_VARIABLE_BYTES // 1024} KiB that Linux allows'
-        )
+        what = "a line break" if "\n" in value else "a NUL character"
+        return None, (report("COG140", f'environment variable "{name}" has {what} in its value', span),)
+    if len(os.fsencode(text)) >= MAX_WORD_BYTES:
+        message = f'environment variable "{name}" is longer than the {MAX_WORD_BYTES // 1024} KiB that Linux allows'
         return None, (report("COG140", message, span, hint="keep long values in a file of the project"),)
     return EnvironmentVariable(name=name, value=value, span=span), ()
 
@@ -200,14 +205,17 @@ _HOST = r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::\d{1,5})?"
 _PATH = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"(?:{_HOST}/)?{_PATH}(?:/{_PATH})*")
 _IMAGE = re.compile(
-    rf"(?:{_HOST}/)?{_PATH}(?:/{_PATH})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
+    rf"((?:{_HOST}/)?{_PATH}(?:/{_PATH})*)(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
 )
 
 
 def check_image_name(text: str, span: Span) -> tuple[Diagnostic, ...]:
     """Whether `text` can name an image. Error: COG145."""
-    if _IMAGE.fullmatch(text):
+    if (match := _IMAGE.fullmatch(text)) is not None and len(match[1]) <= _MAX_REPOSITORY:
         return ()
+    if match is not None:
+        message = f"the image name has {len(match[1])} characters; Docker takes {_MAX_REPOSITORY}"
+        return (report("COG145", message, span),)
     hint = f"names are lower case: {text.lower()}" if _IMAGE.fullmatch(text.lower()) else "[registry/]path[:tag]"
     return (report("COG145", f"`{text}` is not a valid image name", span, hint=hint),)
 

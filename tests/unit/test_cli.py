@@ -36,7 +36,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str, text: str | None = None, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own."""
+    """The command in a process of its own. `prefix` is what starts it."""
     command = [*prefix, sys.executable, "-m", "cogc", *words]
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
 
@@ -122,6 +122,8 @@ class TestTheCommandLineItself:
             (["complie"], "unknown command complie; did you mean `cogc compile`?"),
             (["validate"], "unknown command validate; did you mean `cogc check`?"),
             (["xyzzy"], "unknown command xyzzy\n"),
+            (["authorize"], "did you mean `cogc login`?"),
+            (["gui"], "there is no `cogc gui` yet; in its place: cogc serve"),
             (["playground"], "there is no `cogc playground` yet; in its place: cogc serve"),
             (["--wat"], "unknown option --wat"),
             (["compile", "--inlin"], "unknown argument --inlin; did you mean --inline?"),
@@ -408,7 +410,28 @@ class TestWriting:
             result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         assert result.returncode == 1
         assert "no space left" in result.stderr.lower()
+        assert "--inline" not in result.stderr
         assert "Traceback" not in result.stderr
+
+    @pytest.mark.parametrize("command", ["compile", "check", "ir"])
+    def test_a_closed_standard_output_is_an_error(self, command: str) -> None:
+        result = run(command, prefix=["sh", "-c", 'exec "$@" >&-', "sh"])
+        assert result.returncode == 1
+        assert result.stderr.lower().count("bad file descriptor") == 1
+        assert "Traceback" not in result.stderr
+        assert "ignored" not in result.stderr
+
+    def test_a_closed_standard_error_does_not_put_messages_into_the_output(self, project: Path) -> None:
+        (project / "cog.yaml").write_text("build: {python_version: '3.8'}")
+        expected = run("compile")
+        assert "COG131" in expected.stderr
+        result = run("compile", prefix=["sh", "-c", 'exec "$@" 2>&-', "sh"])
+        assert (result.returncode, result.stdout) == (0, expected.stdout)
+
+    def test_a_closed_standard_input_is_an_empty_one(self) -> None:
+        result = run("check", "-", prefix=["sh", "-c", 'exec "$@" <&-', "sh"])
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "the file is empty" in result.stdout
 
     @pytest.mark.skipif(os.geteuid() == 0 and not os.path.exists("/usr/bin/setpriv"), reason="root may write anywhere")
     def test_a_directory_that_may_not_be_written(self) -> None:
@@ -506,6 +529,8 @@ class TestJson:
             (["compile", "--check", "nowhere"], "COG500"),
             (["compile", "--check", "cog.yaml"], "COG502"),
             (["compile", "-o", "nowhere/Dockerfile"], "COG501"),
+            (["why", "nothing"], "COG503"),
+            (["matrix", "show", "nothing"], "COG503"),
         ],
     )
     def test_files_that_cannot_be_used_are_a_document_too(

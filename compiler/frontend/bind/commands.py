@@ -10,7 +10,7 @@ from ...diagnostics import Diagnostic, report
 from ..config import BindMount, CacheMount, Command, Located, Mount, SecretMount, SshMount
 from ..files import Files
 from ..parse import MappingNode, ScalarNode
-from ..values import project_path
+from ..values import MAX_WORD_BYTES, project_path
 from .reading import items_of, text_of
 
 __all__ = ["bind_commands", "has_here_document"]
@@ -20,7 +20,10 @@ _NO_REDIRECTION = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|\(\(.*?\)\)|<<<|\
 
 
 def bind_commands(build: MappingNode, files: Files) -> tuple[tuple[Command, ...], tuple[Diagnostic, ...]]:
-    """The commands in order, those of `pre_install` last. Codes: COG126, COG139, COG142, COG146, COG148, COG153."""
+    """The commands in order, those of `pre_install` last.
+
+    Codes: COG126, COG139, COG142, COG146, COG148, COG153, COG155.
+    """
     binder = _CommandBinder(files)
     commands = (*binder.run(build), *binder.pre_install(build))
     return commands, tuple(binder.found)
@@ -74,6 +77,13 @@ class _CommandBinder:
             message = "the command starts a here-document, whose lines cannot follow in one line"
             hint = "write the text to a file of the project and copy that, or use printf '%s\\n' 'one' 'two' > FILE"
             self.found.append(report("COG153", message, node.span, hint=hint))
+        elif "\0" in command or len(command.encode()) >= MAX_WORD_BYTES:
+            way = None
+            what = "has a NUL character"
+            if "\0" not in command:
+                what = f"is longer than the {MAX_WORD_BYTES // 1024} KiB that Linux allows"
+                way = "write a script, and give the command a mount of the type `bind` with it"
+            self.found.append(report("COG155", f"the command {what}", node.span, hint=way))
         else:
             yield Command(command=command, mounts=mounts, span=node.span)
 

@@ -30,7 +30,7 @@ from ..values import (
 )
 from .commands import bind_commands
 from .examples import bind_examples
-from .reading import minor_of, non_empty_text_of, text_of, texts_of
+from .reading import minor_of, non_empty_text_of, text_of, texts_of, whole_number
 from .requirements import bind_requirements
 from .weights import bind_weights
 
@@ -117,9 +117,10 @@ class _Binder:
         if entry is None or not isinstance(entry.value, MappingNode):
             return None
         maximum = entry.value.get("max")
-        if maximum is None or not isinstance(maximum.value, ScalarNode) or not isinstance(maximum.value.value, int):
+        count = whole_number(maximum.value) if maximum is not None else None
+        if maximum is None or count is None:
             return None
-        located = Located(maximum.value.value, maximum.value.span)
+        located = Located(count, maximum.value.span)
         python = build.python_version
         if located.value > 1 and python is not None and minor_of(python.value) < (3, 11):
             notes = [Note(message=f"Python {python.value} is set here", span=python.span)]
@@ -128,8 +129,7 @@ class _Binder:
             )
         self._found.append(report("COG150", "newer models set concurrency with `@cog.concurrent`", entry.key_span))
         target = entry.value.get("default_target")
-        value = target.value.value if target and isinstance(target.value, ScalarNode) else None
-        return Concurrency(max=located, default_target=value if isinstance(value, int) else None)
+        return Concurrency(max=located, default_target=whole_number(target.value) if target is not None else None)
 
     def _environment(self, root: MappingNode) -> tuple[EnvironmentVariable, ...]:
         variables: dict[str, EnvironmentVariable] = {}

@@ -40,6 +40,14 @@ def texts_of(node: MappingNode, key: str) -> Iterator[Located[str]]:
             yield Located(item.text, item.span)
 
 
+def whole_number(node: TreeNode) -> int | None:
+    """The number, written 4 or 4.0: JSON Schema takes both for an integer. None for anything else."""
+    value = node.value if isinstance(node, ScalarNode) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def minor_of(version: str) -> tuple[int, int]:
     """Major and minor number of a version."""
     major, minor = version.split(".")[:2]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cogc._data import runtime_files
+from cogc.backends import bounded_template
 from cogc.backends.context import staged_files
 from cogc.backends.dockerfile import TEMPLATE_NAME, DockerfileOptions, emit_dockerfile
 from cogc.diagnostics import Diagnostic
@@ -85,6 +86,14 @@ def test_a_backslash_at_the_end_does_not_swallow_the_next_line(command: str) -> 
 def test_two_backslashes_at_the_end_stay() -> None:
     text = dockerfile("build: {run: ['echo x\\\\', echo after]}")
     assert [found.text for found in of(text, "RUN")][-2:] == ["echo x\\\\", "echo after"]
+
+
+@pytest.mark.parametrize("unit", ["x", "é", "word # ", "\\\\ ", "\\#"])
+def test_long_commands_have_lines_that_docker_can_read(unit: str) -> None:
+    command = "echo " + unit * (120_000 // len(unit.encode())) + "end"
+    text = dockerfile(f"build: {{run: [{json.dumps(command)}]}}")
+    assert max(len(line.encode()) for line in text.splitlines()) < 65_536
+    assert command in [found.text for found in of(text, "RUN")]
 
 
 def test_mounts() -> None:
@@ -206,6 +215,9 @@ class TestTemplates:
             "{{ 'a' + 1 }}",
             "{{ build | no_such_filter }}",
             "{{ range(10000000) | list }}",
+            "{{ 'x' * 10000000000 }}",
+            "{{ 10000000000 * [1] }}",
+            "{{ (9 ** 999) ** 9999 }}",
         ],
     )
     def test_whatever_is_wrong_with_a_block_is_a_finding(self, body: str) -> None:
@@ -213,6 +225,19 @@ class TestTemplates:
         assert text is None
         assert [d.code for d in found] == ["COG309"]
         assert "does not extend" not in found[0].message
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}",
+            "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(100) }}",
+        ],
+    )
+    def test_a_template_comes_to_an_end(self, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bounded_template, "MAX_STEPS", 2_000)
+        text, (found,) = self.custom(f'{{% extends "{TEMPLATE_NAME}" %}}{{% block model_end %}}{body}{{% endblock %}}')
+        assert text is None
+        assert "more than 2,000 passes" in found.message
 
     @pytest.mark.parametrize("body", ["", "FROM scratch", '{% extends "other.j2" %}', '{% include "/etc/hostname" %}'])
     def test_a_template_extends_ours(self, body: str) -> None:

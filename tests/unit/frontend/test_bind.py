@@ -64,6 +64,10 @@ class TestTargets:
     def test_the_file_is_inside_the_project(self, path: str) -> None:
         assert codes(f"predict: {path}:A") == ["COG148"]
 
+    def test_a_backslash_is_no_separator(self) -> None:
+        _, found = read(r"predict: 'src\model.py:P'")
+        assert [(d.code, d.hint) for d in found] == [("COG148", "write `/` between folders")]
+
     def test_the_path_is_normalised(self) -> None:
         config, _ = read("predict: ./src//x/../model.py:A")
         assert config.predict is not None
@@ -190,6 +194,11 @@ class TestCommands:
     def test_an_empty_command_is_an_error(self, text: str) -> None:
         assert codes(f"build: {{run: [{text}]}}") == ["COG146"]
 
+    def test_a_command_that_no_process_can_take(self) -> None:
+        assert codes('build: {run: ["echo a\\0b"]}') == ["COG155"]
+        assert codes(f"build: {{run: [echo {'x' * (128 * 1024 - 6)}]}}") == []
+        assert codes(f"build: {{run: [echo {'x' * (128 * 1024 - 5)}]}}") == ["COG155"]
+
     def test_mounts(self) -> None:
         config, found = read("""
 build:
@@ -301,6 +310,9 @@ class TestEnvironment:
     def test_a_line_break_in_a_value(self) -> None:
         assert codes('environment: ["A=b\\nc"]') == ["COG140"]
 
+    def test_a_nul_in_a_value(self) -> None:
+        assert message('environment: ["A=b\\0c"]') == 'environment variable "A" has a NUL character in its value'
+
     def test_a_value_longer_than_a_process_can_take(self) -> None:
         assert codes(f"environment: [A={'x' * (128 * 1024 - 3)}]") == []
         assert codes(f"environment: [A={'x' * (128 * 1024 - 2)}]") == ["COG140"]
@@ -312,6 +324,10 @@ class TestTheRest:
     )
     def test_image_names(self, name: str) -> None:
         assert codes(f"image: '{name}'") == []
+
+    def test_docker_takes_255_characters_without_the_tag(self) -> None:
+        assert codes(f"image: 'localhost:5000/{'a' * 240}:{'t' * 128}'") == []
+        assert message(f"image: 'localhost:5000/{'a' * 241}'") == "the image name has 256 characters; Docker takes 255"
 
     @pytest.mark.parametrize("name", ["A", "a b", "a:b:c", "-a", "a/", "/a", "a..b", "a:", "a@sha256:0"])
     def test_wrong_image_names(self, name: str) -> None:
@@ -336,6 +352,11 @@ class TestTheRest:
         assert message("build: {python_version: '3.10'}\nconcurrency: {max: 2}") == (
             "concurrency requires Python 3.11 or higher"
         )
+
+    def test_a_whole_number_with_a_point_counts(self) -> None:
+        config, _ = read("concurrency: {max: 4.0, default_target: 2.0}")
+        assert config.concurrency is not None
+        assert (config.concurrency.max.value, config.concurrency.default_target) == (4, 2)
 
     def test_concurrency_of_one_does_not(self) -> None:
         config, found = read("build: {python_version: '3.10'}\nconcurrency: {max: 1, default_target: 2}")

@@ -46,6 +46,8 @@ def test_valid_shapes_pass(text: str) -> None:
     [
         ("bild: {}", "1:1", "`bild` is not a key of cog.yaml", "did you mean `build`?"),
         ("gpu: true", "1:1", "`gpu` is not a key of cog.yaml", "`gpu` belongs inside `build`"),
+        ("build: {cuda_version: 1}", "1:9", "`cuda_version` is not a key of `build`", "did you mean `cuda`?"),
+        ("build: {conda: [a]}", "1:9", "`conda` is not a key of `build`", "did you mean `run`?"),
         ("build: {apt: [git]}", "1:9", "`apt` is not a key of `build`", "did you mean `system_packages`?"),
         ("build: {env: [A=1]}", "1:9", "`env` is not a key of `build`", "`environment` stands at the top level"),
         ("build: {predict: a}", "1:9", "`predict` is not a key of `build`", "`predict` stands at the top level"),
