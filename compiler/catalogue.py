@@ -279,7 +279,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG630": Entry("build-step-failed", "error", "A command failed while the image was built."),
     "COG631": Entry("build-refused", "error", "The builder cannot carry out a step."),
     "COG632": Entry("secret-missing", "error", "A secret that a command needs was not given."),
-    "COG633": Entry("secret-unused", "warning", "A secret is given that no command uses."),
+    "COG633": Entry("secret-unused", "warning", "A secret or an ssh agent is given that no step uses."),
     "COG634": Entry("nothing-to-serve", "error", "Neither `predict` nor `train` is set, so there is nothing to serve."),
     "COG635": Entry("no-pip-freeze", "warning", "The label with the installed packages is left out."),
     "COG636": Entry("model-not-imported", "warning", "The build could not import the model to read its schema."),
@@ -296,6 +296,9 @@ CATALOGUE: dict[str, Entry] = {
     "COG650": Entry("example-failed", "error", "The output of an example is not what cog.yaml expects."),
     "COG651": Entry("invalid-example", "error", "An example of cog.yaml cannot be checked."),
     "COG652": Entry("no-examples", "error", "There are no examples to test."),
+    # COG66x: ssh agents of builds
+    "COG660": Entry("ssh-agent-missing", "error", "An ssh agent that a step needs was not given, or has no keys."),
+    "COG661": Entry("unchecked-hosts", "warning", "Nothing says which keys the ssh hosts of packages have."),
     # COG70x: the local engine
     "COG700": Entry("other-python", "warning", "The machine does not have the Python that the model wants."),
     "COG701": Entry("not-done-here", "warning", "The local engine does not do everything that cog.yaml asks for."),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..diagnostics import Diagnostic, has_errors, report
 from ..disk import describe
 from ..engines.outputs import STANDARD_OUTPUT
+from ..engines.ssh_agents import SshAgent
+from ..ir.ssh import KNOWN_HOSTS, fetches_over_ssh
 from ..record import record
 from ._buildkit import buildkit_request
 from ._outputs import Destinations, destinations
@@ -30,6 +32,7 @@ from ._reporter import StandardErrorReporter
 from ._revision import revision_labels
 from ._secrets import Secret, check_secrets, parse_secret
 from ._sizes import size_text
+from ._ssh import check_agents, known_hosts, parse_agents
 
 if TYPE_CHECKING:
     from ..driver import Compilation, Source
@@ -73,6 +76,13 @@ def add_image_arguments(parser: argparse.ArgumentParser, *, positional: bool = T
         default=[],
         metavar="id=NAME,src=FILE",
         help="a secret for commands that mount it, from a file, or with env=VARIABLE from a variable; repeat",
+    )
+    group.add_argument(
+        "--ssh",
+        action="append",
+        default=[],
+        metavar="default|ID=SOCKET|ID=KEY",
+        help="an ssh agent for steps that use one: that of SSH_AUTH_SOCK, the one at a socket, or private keys; repeat",
     )
     group.add_argument(
         "--build-arg", action="append", default=[], metavar="NAME=VALUE", help="a build argument; repeat"
@@ -142,6 +152,8 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
     docker = DockerCli(reporter)
     secrets, problems = _secrets(arguments, project, compilation)
     found += problems
+    agents, problems = _agents(arguments, project, compilation)
+    found += problems
     text, problems = _own_dockerfile(arguments)
     found += problems
     if has_errors(found):
@@ -149,10 +161,10 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
     if arguments.format == "text":
         show(found, project)
     image = compilation.resolved.summary.image
-    request = _request(arguments, project, compilation, secrets, text, goes_to)
+    request = _request(arguments, project, compilation, (secrets, agents), text, goes_to)
     direct, problems = (None, ())
     if arguments.engine == "buildkit":
-        direct, problems = buildkit_request(arguments, image, request.build.labels, secrets, goes_to, text)
+        direct, problems = buildkit_request(arguments, image, request.build.labels, (secrets, agents), goes_to, text)
         if direct is not None and further:
             direct = replace(direct, others=_compiled_for(arguments, further))
     if has_errors(problems):
@@ -249,10 +261,26 @@ def _secrets(
     assert compilation.config is not None
     if found or arguments.dockerfile is not None:
         return tuple(secrets), found
-    problems = tuple(check_secrets(secrets, compilation.config))
+    assert compilation.resolved is not None
+    hosts, problems = known_hosts(secrets, compilation.resolved)
+    secrets += [hosts] if hosts is not None else []
+    further = frozenset([KNOWN_HOSTS] if fetches_over_ssh(compilation.resolved) else [])
+    problems += tuple(check_secrets(secrets, compilation.config, further))
     if compilation.config.build.dockerfile_template is not None:  # which may mount what cog.yaml does not name
         problems = tuple(problem for problem in problems if problem.code != "COG633")
     return tuple(secrets), problems
+
+
+def _agents(
+    arguments: argparse.Namespace, project: Project, compilation: Compilation
+) -> tuple[tuple[SshAgent, ...], tuple[Diagnostic, ...]]:
+    agents, found = parse_agents(arguments.ssh, project.root)
+    assert compilation.config is not None
+    is_own = arguments.dockerfile is not None
+    found += tuple(check_agents(agents, None if is_own else compilation.resolved))
+    if compilation.config.build.dockerfile_template is not None:  # which may mount what cog.yaml does not name
+        found = tuple(problem for problem in found if problem.code != "COG633")
+    return agents, found
 
 
 def _own_dockerfile(arguments: argparse.Namespace) -> tuple[str | None, tuple[Diagnostic, ...]]:
@@ -270,7 +298,7 @@ def _request(
     arguments: argparse.Namespace,
     project: Project,
     compilation: Compilation,
-    secrets: tuple[Secret, ...],
+    mounted: tuple[tuple[Secret, ...], tuple[SshAgent, ...]],
     dockerfile: str | None,
     goes_to: Destinations,
 ) -> ImageRequest:
@@ -287,7 +315,8 @@ def _request(
         dockerfile="",
         labels=tuple(labels),
         build_args=tuple(arguments.build_arg),
-        secrets=tuple(secret.words for secret in secrets),
+        secrets=tuple(secret.words for secret in mounted[0]),
+        agents=tuple(agent.words for agent in mounted[1]),
         platform=arguments.platform,
         builder=arguments.builder,
         cache_from=tuple(arguments.cache_from),

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ..diagnostics import Diagnostic, has_errors, report
+from ..engines.ssh_agents import SshAgent
 from ._outputs import Destinations
 from ._secrets import Secret
 
@@ -28,7 +29,7 @@ def buildkit_request(
     arguments: argparse.Namespace,
     image: str,
     labels: Sequence[tuple[str, str]],
-    secrets: Sequence[Secret],
+    mounted: tuple[Sequence[Secret], Sequence[SshAgent]],
     goes_to: Destinations,
     dockerfile: str | None,
 ) -> tuple[BuildkitRequest | None, tuple[Diagnostic, ...]]:
@@ -47,7 +48,8 @@ def buildkit_request(
     request = BuildkitRequest(
         name=image,
         labels=tuple(labels),
-        secrets=tuple((secret.id, secret.file, secret.variable) for secret in secrets),
+        secrets=tuple((secret.id, secret.file, secret.variable) for secret in mounted[0]),
+        agents=tuple(mounted[1]),
         platform=arguments.platform,
         builder=arguments.builder,
         cache_from=cache_from,

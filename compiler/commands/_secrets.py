@@ -78,15 +78,20 @@ def _file(text: str, id: str, name: str, root: Path) -> tuple[Secret | None, tup
     return Secret(id, file=found.absolute()), ()
 
 
-def check_secrets(secrets: Sequence[Secret], config: Config) -> Iterable[Diagnostic]:
-    """COG632 for secrets that a command needs and that are not given, COG633 for those that none uses."""
+def check_secrets(
+    secrets: Sequence[Secret], config: Config, further: frozenset[str] = frozenset()
+) -> Iterable[Diagnostic]:
+    """COG632 for secrets that a command needs and that are not given, COG633 for those that none uses.
+
+    `further` are the ids of secrets that other steps use, where they are given.
+    """
     given = {secret.id for secret in secrets}
     mounts = [mount for command in config.build.commands for mount in command.mounts if isinstance(mount, SecretMount)]
     for mount in mounts:
         if mount.is_required and mount.id not in given:
             hint = f"--secret id={mount.id},src=FILE or --secret id={mount.id},env=VARIABLE"
             yield report("COG632", f"the secret `{mount.id}` is needed and was not given", mount.span, hint=hint)
-    for unused in sorted(given - {mount.id for mount in mounts}):
+    for unused in sorted(given - {mount.id for mount in mounts} - further):
         hint = "`mounts` of a command in `build.run` names the secrets that it sees"
         yield report("COG633", f"no command of cog.yaml uses the secret `{unused}`", hint=hint)
 

@@ -19,6 +19,7 @@ examples:
   cogc build                                   the name is `image` of cog.yaml, or made from the folder's
   cogc build -t my-model:v1
   cogc build --secret id=pip,src=pip.conf      for a command of build.run that mounts it
+  cogc build --ssh default                     for packages from git+ssh://… and commands that mount an agent
   cogc build --separate-weights -t my-model    weights in an image of their own, my-model-weights
   cogc build -t registry.example.com/team/model --push
   cogc build -o type=oci,dest=image.tar        an archive; -o FOLDER writes the files of the image

@@ -92,7 +92,7 @@ class SecretMount(Node):
 
 @record
 class SshMount(Node):
-    """The ssh agent that is given as `id`, as a socket that SSH_AUTH_SOCK names (`target` None: where there is room)."""
+    """The ssh agent given as `id`, as a socket that SSH_AUTH_SOCK names (`target` None: where there is room)."""
 
     id: str = "default"
     target: str | None = None

@@ -369,6 +369,7 @@ ELSEWHERE = {
         *("COG620", "COG621", "COG630", "COG631", "COG632", "COG633", "COG634", "COG635", "COG641", "COG642"),
     ),
     "tests/e2e/test_completed_schema.py": ("COG636",),
+    "tests/unit/commands/test_ssh.py": ("COG660", "COG661"),
     "tests/unit/engines/buildkit/test_faults.py": ("COG505", "COG627", "COG628", "COG629", "COG637", "COG638"),
     "tests/e2e/test_registry.py": ("COG643", "COG645"),
     "tests/unit/commands/test_doctor.py": ("COG450", "COG451", "COG452"),

@@ -302,11 +302,13 @@ def _mount(
             cache = {"id": mount.id, "sharing": _SHARING[mount.sharing]}
             return {"input": NOTHING, "dest": mount.target, "output": NOTHING, "mount_type": _CACHE, "cache": cache}
         case SecretFile():
+            # What these two leave out is as in a Dockerfile, so that both share the daemon's cache.
             secret = {"id": mount.id, "mode": 0o400, "optional": not mount.is_required}
-            return {"input": NOTHING, "dest": mount.target, "output": NOTHING, "mount_type": _SECRET, "secret": secret}
+            return {"input": NOTHING, "dest": mount.target, "mount_type": _SECRET, "secret": secret}
         case SshSocket():
-            agent = {"id": mount.id, "mode": 0o600, "optional": not mount.is_required}
-            return {"input": NOTHING, "dest": mount.target, "output": NOTHING, "mount_type": _SSH, "ssh": agent}
+            name = mount.id if mount.id != "default" else ""
+            agent = {"id": name, "mode": 0o600, "optional": not mount.is_required}
+            return {"input": NOTHING, "dest": mount.target, "mount_type": _SSH, "ssh": agent}
         case _:
             assert_never(mount)
 

@@ -38,7 +38,7 @@ _READ_BYTES = 1 << 18
 _LAST_WORDS_SECONDS = 2.0
 _SETTINGS_FRAME = b"\x04"
 
-UNKNOWN, NOT_FOUND, UNIMPLEMENTED = 2, 5, 12
+UNKNOWN, NOT_FOUND, UNIMPLEMENTED, UNAVAILABLE = 2, 5, 12, 14
 
 
 class Stream(Protocol):
@@ -255,7 +255,7 @@ class Connection:
                 return message
             if call.error is not None:
                 raise call.error
-            if not call._has_ended:
+            if not (call._has_ended or call._is_finished):
                 self._check()
             return None
 
@@ -329,7 +329,7 @@ class Connection:
         return self._closed is not None or call.error is not None or is_answered
 
     def _is_over(self, call: Call) -> bool:
-        return self._closed is not None or call.error is not None or call._has_ended
+        return self._closed is not None or call.error is not None or call._has_ended or call._is_finished
 
     def _check(self) -> None:
         if self._closed is not None:

@@ -151,6 +151,8 @@ message GetSecretRequest { string id = 1; map<string, string> annotations = 2; }
 
 message GetSecretResponse { bytes data = 1; }
 
+message CheckAgentRequest { string id = 1; }
+
 message CredentialsRequest { string host = 1; }
 
 message CredentialsResponse { string username = 1; string secret = 2; }

@@ -37,6 +37,7 @@ from ..docker.push import push
 from ..docker.step_titles import StepTitles
 from ..docker.weights_manifest import Manifest, make_manifest, read_manifest, write_manifest
 from ..outputs import Output, placed
+from ..ssh_agents import SshAgent
 from .address import Address, find_address
 from .caches import Cache, Caches
 from .client import Bridge, Export, FrontendResult, Result, build, workers
@@ -46,6 +47,7 @@ from .errors import BuildkitError
 from .exports import Exports
 from .grpc import Connection
 from .image_store import refused_by_plain_store
+from .key_agent import key_agent
 from .own_dockerfile import solve_dockerfile
 from .platform_image import PlatformImage
 from .problems import explain
@@ -71,6 +73,7 @@ class BuildkitRequest:
     name: str
     labels: tuple[tuple[str, str], ...] = ()
     secrets: tuple[tuple[str, Path | None, str | None], ...] = ()
+    agents: tuple[SshAgent, ...] = ()
     build_args: tuple[tuple[str, str], ...] = ()
     platform: str | None = None
     others: tuple[tuple[str, Compilation], ...] = ()
@@ -103,7 +106,8 @@ def build_with_buildkit(
         except BuildkitError as error:
             problems = [*job.offers.problems, *job.context.problems]
             config = model.compilation.config
-            raise EngineFailure(*explain(error, job.titles.lines, job.progress, config, problems)) from error
+            found = explain(error, job.titles.lines, job.progress, config, problems, job.offers.agent_problems)
+            raise EngineFailure(*found) from error
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -138,6 +142,11 @@ class _Job:
         )
 
     def run(self) -> BuiltImage:
+        with ExitStack() as stack:
+            self.offers.agents = {agent.id: _socket(agent, stack) for agent in self.request.agents}
+            return self._run()
+
+    def _run(self) -> BuiltImage:
         started = time.monotonic()
         self.address = find_address(self.request.builder)
         caches = Caches.of(self.request.cache_from, self.request.cache_to, self.reporter)
@@ -354,6 +363,11 @@ def _reader(file: Path | None, variable: str | None) -> Callable[[], bytes]:
     if file is not None:
         return file.read_bytes
     return lambda: os.environb[os.fsencode(variable or "")]
+
+
+def _socket(agent: SshAgent, stack: ExitStack) -> Path:
+    """Where the agent is, or one that is made for its keys."""
+    return agent.socket if agent.socket is not None else stack.enter_context(key_agent(agent.keys))
 
 
 def _shared_key(root: Path) -> str:

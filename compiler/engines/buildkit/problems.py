@@ -21,15 +21,23 @@ _HOST_HINT = "say with BUILDKIT_HOST, DOCKER_HOST or --builder where it is; `cog
 
 
 def explain(
-    error: BuildkitError, lines: SourceMap, progress: BuildProgress, config: Config | None, problems: Sequence[str] = ()
+    error: BuildkitError,
+    lines: SourceMap,
+    progress: BuildProgress,
+    config: Config | None,
+    problems: Sequence[str] = (),
+    agent_problems: Sequence[str] = (),
 ) -> tuple[Diagnostic, ...]:
-    """The diagnostics; `problems` are what this side could not give.
+    """The diagnostics; `problems` are what this side could not give, `agent_problems` those with ssh agents.
 
-    Codes: COG621, COG625, COG627, COG629–COG632, COG64x.
+    Codes: COG621, COG625, COG627, COG629–COG632, COG660, COG64x.
     """
     if problems:
         hint = "leave the project alone while it is sent, or list what changes in .dockerignore"
         return tuple(report("COG629", problem, hint=hint) for problem in dict.fromkeys(problems))
+    if agent_problems:
+        hint = "an agent must run until the build has ended: `ssh-add -l` asks it for its keys"
+        return tuple(report("COG660", problem, hint=hint) for problem in dict.fromkeys(agent_problems))
     match error:
         case Unreachable():
             return (report("COG621", f"no BuildKit answers: {error}", hint=_HOST_HINT),)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .agent_forwarding import AGENT_SERVICE, forward_agent
 from .content_store import CONTENT_SERVICE, ContentStore
 from .context_files import ContextDirectory
 from .errors import CallFailed
-from .grpc import NOT_FOUND, Call, Connection, Handler
+from .grpc import NOT_FOUND, UNAVAILABLE, Call, Connection, Handler
 from .messages import SERVICES
 from .received import Receiver
 
@@ -30,20 +31,21 @@ _JOIN_SECONDS = 10
 class Offers:
     """What the daemon may have.
 
-    `directories` and `secrets` are by name, credentials are asked for by the host of a registry and are a user's name
-    and a password, or None. `receivers` take what exporters send, by their number; `stores` are directories of
-    blobs by name. `shared_key` is the same
-    for every build of a project: the daemon keeps what was sent under it. `problems` are phrases about
-    what could not be given.
+    `directories`, `secrets` and the sockets of ssh `agents` are by name, credentials are asked for by the host of a
+    registry and are a user's name and a password, or None. `receivers` take what exporters send, by their number;
+    `stores` are directories of blobs by name. `shared_key` is the same for every build of a project: the daemon keeps
+    what was sent under it. `problems` are phrases about what could not be given, `agent_problems` those about agents.
     """
 
     directories: Mapping[str, ContextDirectory] = field(default_factory=dict)
     secrets: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+    agents: Mapping[str, Path] = field(default_factory=dict)
     credentials: Callable[[str], tuple[str, str] | None] | None = None
     receivers: Mapping[int, Receiver] = field(default_factory=dict)
     stores: Mapping[str, ContentStore] = field(default_factory=dict)
     shared_key: str = ""
     problems: list[str] = field(default_factory=list)
+    agent_problems: list[str] = field(default_factory=list)
 
 
 class Session:
@@ -52,7 +54,7 @@ class Session:
     def __init__(self, connection: Connection, offers: Offers) -> None:
         self.id = uuid.uuid4().hex
         self._offers = offers
-        self._receiving: list[threading.Thread] = []
+        self._working: list[threading.Thread] = []
         handlers = self._handlers()
         headers = [
             (f"{_EXPOSE}uuid", self.id),
@@ -69,10 +71,10 @@ class Session:
         return self._connection.last_heard
 
     def close(self) -> None:
-        """End it, and wait until nothing is written any more."""
+        """End it, and wait until nothing is read or written any more."""
         self._connection.close()
         self._call.cancel()
-        for thread in self._receiving:
+        for thread in self._working:
             thread.join(_JOIN_SECONDS)
 
     def _handlers(self) -> dict[str, Handler]:
@@ -82,6 +84,9 @@ class Session:
             found["/moby.filesync.v1.FileSync/DiffCopy"] = self._send_directory
         if offers.secrets:
             found["/moby.buildkit.secrets.v1.Secrets/GetSecret"] = self._give_secret
+        if offers.agents:
+            found[f"{AGENT_SERVICE}/CheckAgent"] = self._check_agent
+            found[f"{AGENT_SERVICE}/ForwardAgent"] = self._forward_agent
         if offers.credentials is not None:
             found["/moby.filesync.v1.Auth/Credentials"] = self._give_credentials
         if offers.receivers:
@@ -96,7 +101,7 @@ class Session:
         store = self._offers.stores.get(name)
         if store is None:
             raise CallFailed(NOT_FOUND, f"there is no store {name} in this build")
-        self._receiving.append(threading.current_thread())
+        self._working.append(threading.current_thread())
         store.handlers()[call.path.rpartition("/")[2]](call)
 
     def _send_directory(self, call: Call) -> None:
@@ -121,6 +126,28 @@ class Session:
             raise CallFailed(NOT_FOUND, f"secret {name}: too large")
         call.answer(SERVICES.encode("GetSecretResponse", {"data": data}))
 
+    def _check_agent(self, call: Call) -> None:
+        self._agent(SERVICES.decode("CheckAgentRequest", call.only()).get("id", ""))
+        call.answer(b"")
+
+    def _forward_agent(self, call: Call) -> None:
+        name, path = self._agent(call.header("buildkit.ssh.id") or "")
+        self._working.append(threading.current_thread())
+        try:
+            forward_agent(call, path)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            self._offers.agent_problems.append(f"the ssh agent `{name}` cannot be reached: {why}")
+            raise CallFailed(UNAVAILABLE, f"ssh agent {name}: {why}") from error
+
+    def _agent(self, name: str) -> tuple[str, Path]:
+        """The agent of that name; nothing is the one called default."""
+        name = name or "default"
+        path = self._offers.agents.get(name)
+        if path is None:
+            raise CallFailed(NOT_FOUND, f"unset ssh forward key {name}")
+        return name, path
+
     def _give_credentials(self, call: Call) -> None:
         host = SERVICES.decode("CredentialsRequest", call.only()).get("host", "")
         assert self._offers.credentials is not None
@@ -132,7 +159,7 @@ class Session:
         receiver = self._offers.receivers.get(int(number)) if number.isdigit() else None
         if receiver is None:
             raise CallFailed(NOT_FOUND, f"exporter {number} of this build has nothing to send")
-        self._receiving.append(threading.current_thread())
+        self._working.append(threading.current_thread())
         receiver.receive(call)
 
 

@@ -42,6 +42,7 @@ class BuildRequest:
     labels: tuple[tuple[str, str], ...] = ()
     build_args: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
     platform: str | None = None
     builder: str | None = None
     cache_from: tuple[str, ...] = ()
@@ -143,6 +144,7 @@ def _words(request: BuildRequest, place: Path) -> list[str]:
     for argument in request.build_args:
         words += ["--build-arg", argument]
     words += [f"--secret={secret}" for secret in request.secrets]
+    words += [f"--ssh={agent}" for agent in request.agents]
     words += [f"--cache-from={source}" for source in request.cache_from]
     words += [f"--cache-to={target}" for target in request.cache_to]
     options = {

@@ -21,6 +21,7 @@ __all__ = ["explain_failure"]
 _TAIL_LINES = 20
 _EXIT = re.compile(r"did not complete successfully: exit code: (\d+)")
 _SECRET = re.compile(r"failed to solve: secret (\S+): not found")
+_AGENT = re.compile(r'no SSH key "([^"]+)" forwarded|unset ssh forward key (\S+)')
 _ABSENT = re.compile(r'"/([^"]+)": not found')
 
 # What the last lines of a step say, and what to do.
@@ -35,12 +36,17 @@ _HINTS = (
     (r"command '?\S*(?:gcc|cc|g\+\+)'? failed: no such file", "add g++ to `build.system_packages`"),
     (r"unable to locate package|has no installation candidate", "look for the name at packages.debian.org"),
     (r"no solution found|no matching distribution found", "no version fits: check names, pins and the Python version"),
+    (
+        r"host key verification failed",
+        "a host shows another key than known_hosts has, or is not in it: `ssh-keyscan HOST` prints those of a host",
+    ),
+    (r"permission denied \(.*publickey", "the ssh agent has no key that the host takes: `ssh-add -l` lists its keys"),
     (r"no space left|cannot allocate memory|\bkilled\b", "the step ran out of memory"),
 )
 
 
 def explain_failure(failure: BuildFailed, lines: SourceMap, config: Config | None) -> Diagnostic:
-    """What failed, where it comes from, and the end of its output. Errors: COG630–COG632, COG62x, COG64x."""
+    """What failed, where it comes from, and the end of its output. Errors: COG630–COG632, COG660, COG62x, COG64x."""
     place = _place(failure, lines)
     stage, step = place if place is not None else (None, None)
     tail = _tail(failure.step)
@@ -49,6 +55,11 @@ def explain_failure(failure: BuildFailed, lines: SourceMap, config: Config | Non
     if secret is not None:
         hint = f"cogc build --secret id={secret[1]},src=FILE"
         return report("COG632", f"the secret `{secret[1]}` is needed and was not given", span, hint=hint)
+    agent = _AGENT.search(failure.text)
+    if agent is not None:
+        name = agent[1] or agent[2]
+        hint = f"cogc build --ssh {name if name == 'default' else f'{name}=SOCKET'}"
+        return report("COG660", f"the ssh agent `{name}` is needed and was not given", span, hint=hint)
     exit_code = _EXIT.search(failure.text)
     if exit_code is None:
         return _other(failure, step, span)

@@ -281,6 +281,7 @@ class _Job:
             tags=(name,),
             labels=(),
             secrets=(),
+            agents=(),
             build_args=(),
             loads=True,
             cache_to=(),

@@ -97,6 +97,7 @@ def _words(request: BuildRequest, place: Path) -> list[str]:
     for argument in request.build_args:
         words += ["--build-arg", argument]
     words += [f"--secret={secret}" for secret in request.secrets]
+    words += [f"--ssh={agent}" for agent in request.agents]
     words += [f"--output={output}" for output in request.outputs if output != _NOTHING]
     words += [f"--platform={request.platform}"] if request.platform is not None else []
     words += [f"--timestamp={request.timestamp}"] if request.timestamp is not None else []
