@@ -107,7 +107,7 @@ def _mode_of(compilation: Compilation) -> Mode:
 
 
 def _wait(server: Server, reporter: StandardErrorReporter, subject: str) -> int:
-    """Until the server ends by itself, which only a failure makes it do."""
+    """Until the server ends: because somebody asked it to (`POST /shutdown`), or by a failure."""
     from ..client.http import ModelClient
 
     reporter.notice(f"Serving at {server.url} (Ctrl-C ends it)")
@@ -121,4 +121,7 @@ def _wait(server: Server, reporter: StandardErrorReporter, subject: str) -> int:
     else:
         reporter.notice("The model is ready.")
     code = server.wait()
+    if code == 0:
+        reporter.notice("The server was asked to end.")
+        return 0
     raise Problem([report("COG720", f"{subject} exited unexpectedly (exit code {code})")])

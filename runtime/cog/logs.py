@@ -31,6 +31,7 @@ _OUTPUTS: dict[str, ContextVar[Any]] = {
     source: ContextVar("cog_" + source, default=None) for source in ("stdout", "stderr")
 }
 
+_MAX_CALLS = 1000
 _OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -84,7 +85,17 @@ def format_error(error: BaseException) -> str:
     try:
         if trace is None:
             return "".join(traceback.format_exception_only(type(error), error))
-        return "".join(traceback.format_exception(type(error), error, trace))
+        depth, last = 0, trace
+        while last is not None:
+            depth, last = depth + 1, last.tb_next
+        # Looking up the lines of a million calls, which a raised recursion limit allows, takes minutes.
+        for _ in range(depth - _MAX_CALLS):
+            assert trace is not None
+            trace = trace.tb_next
+        lines = traceback.format_exception(type(error), error, trace)
+        if depth > _MAX_CALLS:
+            lines.insert(0, "The last %d of %d calls:\n" % (_MAX_CALLS, depth))
+        return "".join(lines)
     except Exception:
         return type(error).__name__ + "\n"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from datetime import datetime
 from typing import AbstractSet, Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple, Union
 from urllib.parse import urlsplit
 
@@ -37,6 +38,10 @@ MAX_URL = 65536
 MAX_DEPTH = 200
 MAX_SCHEMA_DEPTH = 16
 EVENTS = ("start", "output", "logs", "completed")
+_DATE_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]{1,9})?)?"
+    r"(?:[Zz]|[+-]([0-9]{2}):?([0-9]{2}))?\Z"
+)
 _ID = re.compile(r"[^\x00-\x1f\x7f/]{1,256}\Z")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,4000}\Z")
 _BOOLEANS = {"true": True, "false": False}
@@ -583,6 +588,8 @@ def _envelope_problems(document: Mapping[str, Any]) -> List[Problem]:
     for field in ("id", "created_at"):
         if document.get(field) is not None and not isinstance(document[field], str):
             found.append(problem((field,), "str type expected", "type_error.str"))
+        elif field == "created_at" and document.get(field) and not _is_date_time(document[field]):
+            found.append(problem((field,), "invalid datetime format", "value_error.datetime"))
     events = document.get("webhook_events_filter")
     if events is not None and not isinstance(events, list):
         found.append(problem(("webhook_events_filter",), "value is not a valid list", "type_error.list"))
@@ -598,6 +605,19 @@ def _envelope_problems(document: Mapping[str, Any]) -> List[Problem]:
     if document.get("input") is not None and not isinstance(document["input"], dict):
         found.append(problem(("input",), "value is not a valid dict", "type_error.dict"))
     return found
+
+
+def _is_date_time(text: str) -> bool:
+    """Whether the text is a date and a time as in ISO 8601, with an offset or without."""
+    match = _DATE_TIME.match(text)
+    if match is None:
+        return False
+    year, month, day, hour, minute, second, offset_hour, offset_minute = (int(part or 0) for part in match.groups())
+    try:
+        datetime(year, month, day, hour, minute, min(second, 59))
+    except ValueError:
+        return False
+    return second <= 60 and offset_hour < 24 and offset_minute < 60
 
 
 def parse_request(body: bytes, checker: InputChecker, url_id: Optional[str] = None, noun: str = "prediction"):

@@ -77,6 +77,20 @@ def test_predictions_over_http(project):
     assert f"Serving at http://127.0.0.1:{server.port}" in log.read_text()
 
 
+def test_a_server_that_is_asked_to_end_is_no_failure(project):
+    project.write("predict.py", MODEL)
+    port, log = free_port(), project.root.parent / "log"
+    server = Running(project, port)
+    with log.open("w") as errors, project.start("serve", "--engine", "local", "-p", str(port), stderr=errors) as process:
+        try:
+            assert until(lambda: server.health() == "READY" or process.poll() is not None), log.read_text()
+            assert server.ask("POST", "/shutdown")[0] == 200
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    assert "The server was asked to end." in log.read_text()
+
+
 def test_trainings_beside_predictions_and_alone(project):
     project.write("predict.py", MODEL)
     project.write("train.py", "def train(n: int) -> str:\n    return 'w' * n\n")

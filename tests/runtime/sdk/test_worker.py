@@ -144,6 +144,22 @@ def test_a_failed_prediction_has_the_models_own_traceback_in_its_log(worker):
     assert found.predict({"s": "x"})["error"] == "no x"
 
 
+def test_a_deep_traceback_has_its_last_calls_only(worker):
+    source = """
+        import sys
+        def inner(n):
+            return inner(n - 1) if n else 1 // n
+        def predict(n: int) -> int:
+            sys.setrecursionlimit(5000)
+            return inner(n)
+        """
+    found = worker(source, "predict")
+    assert found.predict({"n": 3000})["status"] == "failed"
+    log = found.log_with("ZeroDivisionError: integer division or modulo by zero\n")
+    assert log.startswith("The last 1000 of 3002 calls:\nTraceback")
+    assert "in predict" not in log
+
+
 def test_sys_exit_and_keyboard_interrupts_fail_one_prediction_only(worker):
     source = """
         def predict(s: str) -> str:

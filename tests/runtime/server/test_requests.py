@@ -94,6 +94,24 @@ def test_a_client_may_say_when_it_made_the_request(shared):
     assert ask(shared, {"input": {"prompt": "hello"}, "created_at": made}).json["created_at"] == made
 
 
+@pytest.mark.parametrize(
+    "made", ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.1+0200", "2026-01-02 03:04", "2024-02-29T23:59:60-00:00", "", None]
+)
+def test_dates_have_several_forms(shared, made):
+    assert ask(shared, {"input": {"prompt": "hello"}, "created_at": made}).status == 200
+
+
+@pytest.mark.parametrize(
+    "made", ["yesterday", "2026-13-01T00:00:00Z", "2025-02-29T00:00:00Z", "2026-01-01", "2026-01-01T24:00:00Z", "٢026-01-01T00:00"]
+)
+def test_what_is_no_date_is_refused(shared, made):
+    answer = ask(shared, {"input": {"prompt": "hello"}, "created_at": made})
+    assert answer.status == 422
+    assert answer.json["detail"] == [
+        {"loc": ["body", "created_at"], "msg": "invalid datetime format", "type": "value_error.datetime"}
+    ]
+
+
 def test_inputs_that_are_not_declared_are_written_to_the_log(shared):
     assert ask(shared, {"input": {"prompt": "hello", "no_such_input": 1}}).status == 200
     assert "no_such_input" in shared.output
