@@ -41,6 +41,12 @@ WANTED = (
     ("tensorflow-cpu", "2.13", "", "default"),
     ("onnxruntime-gpu", "1.16", "", "default"),
     ("onnxruntime-gpu", "1.19", "cuda,cudnn", "cuda-cudnn"),
+    ("torchvision", "0.15", "", "default"),
+    ("torchaudio", "2.0", "", "default"),
+    ("xformers", "0.0.20", "", "default"),
+    ("vllm", "0.10", "", "default"),
+    ("jax", "0.4.30", "cuda12", "cuda12"),
+    ("jax", "0.7.2", "cuda13", "cuda13"),
 )
 PLATFORMS = {"amd64": "x86_64-manylinux_2_36", "arm64": "aarch64-manylinux_2_36"}
 
@@ -145,8 +151,8 @@ class RemoteFile(io.RawIOBase):
         return data
 
 
-def resolved(line: str, python: str, platform: str, cache: Path) -> list[dict[str, Any]]:
-    """The wheels that a requirement comes to."""
+def resolved(line: str, python: str, platform: str, cache: Path) -> dict[str, dict[str, Any]]:
+    """The wheels that a requirement comes to, by the names of their packages."""
     place = cache / f"{hashlib.sha256(f'{line} {python} {platform}'.encode()).hexdigest()}.toml"
     if not place.exists():
         words = [find_uv(), "pip", "compile", "--quiet", "--no-header", "--no-build", "--no-python-downloads"]
@@ -162,7 +168,7 @@ def resolved(line: str, python: str, platform: str, cache: Path) -> list[dict[st
         done = subprocess.run(words, input=f"{line}\n".encode(), capture_output=True, check=False)
         place.write_bytes(done.stdout if done.returncode == 0 else b"")
     packages = tomllib.loads(place.read_text("utf-8")).get("packages", [])
-    return [package["wheels"][0] for package in packages if package.get("wheels")]
+    return {package["name"]: package["wheels"][0] for package in packages if package.get("wheels")}
 
 
 def installed_bytes(url: str, cache: Path) -> int:
@@ -177,7 +183,11 @@ def installed_bytes(url: str, cache: Path) -> int:
 
 
 def rows(cache: Path, known: Mapping[tuple[str, ...], dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A row for each release that is wanted; those that are known already stay."""
+    """A row for each release that is wanted; those that are known already stay.
+
+    `with` are the packages of other rows that come along.
+    """
+    names = {package for package, *_ in WANTED}
     for package, since, extra, build in WANTED:
         for row in load_table(package)["rows"]:
             version = row["version"]
@@ -198,15 +208,18 @@ def rows(cache: Path, known: Mapping[tuple[str, ...], dict[str, Any]]) -> Iterat
                 print(f"{line} {row['arch']}: not resolved", file=sys.stderr)
                 continue
             with ThreadPoolExecutor(8) as pool:
-                installed = pool.map(lambda wheel: installed_bytes(wheel["url"], cache), wheels)
+                sizes = pool.map(lambda wheel: installed_bytes(wheel["url"], cache), wheels.values())
+            installed = dict(zip(wheels, sizes, strict=True))
             yield {
                 "package": package,
                 "version": version,
                 "arch": row["arch"],
                 "build": build,
                 "wheels": len(wheels),
-                "download_mib": round(sum(wheel["size"] for wheel in wheels) / MIB),
-                "installed_mib": round(sum(installed) / MIB),
+                "with": sorted(names & installed.keys() - {package}),
+                "download_mib": round(sum(wheel["size"] for wheel in wheels.values()) / MIB),
+                "installed_mib": round(sum(installed.values()) / MIB),
+                "own_mib": round(installed[package] / MIB),
                 "src": "index",
             }
 

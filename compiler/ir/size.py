@@ -29,7 +29,7 @@ from .nodes import (
     Step,
     SystemPackages,
 )
-from .size_tables import SizeTables
+from .size_tables import PackageSize, SizeTables
 from .titles import step_title
 
 __all__ = [
@@ -185,40 +185,64 @@ class _Estimate:
                 yield _estimated(stage.name, what, installed)
 
     def _known(self, stage: Stage) -> Iterator[SizePart]:
-        """Packages of the tables with all that they need; those that share what they need are counted once."""
+        """Packages of the tables: one with all that it needs, of others the files that it does not bring."""
         resolution = self._build.resolution
-        found = [
-            (part, name)
-            for name, version, build in resolution.packages
-            if (part := self._set_of(stage, name, version, build)) is not None
+        found = (self._package(name, version, build) for name, version, build in resolution.packages)
+        sizes = {size.row.name: size for size in found if size is not None}
+        builds = {name: build for name, _, build in (*resolution.packages, *resolution.brought_along)}
+        # What a row brings is what it brings in builds with CUDA.
+        wholes = [
+            size for size in sizes.values() if all(builds.get(name, "default") != "cpu" for name in size.row.brings)
         ]
-        largest = max(found, key=lambda entry: entry[0].size_bytes or 0, default=None)
-        if largest is not None:
-            yield largest[0]
+        counted = set[str]()
+        if wholes:
+            largest = max(wholes, key=lambda size: size.row.whole_bytes)
+            counted = {name for name in sizes if name == largest.row.name or name in largest.row.brings}
+            together = ", ".join(str(size) for name, size in sizes.items() if name in counted)
+            what = f"{together} with what {'it needs' if len(counted) == 1 else 'they need'}"
+            yield largest.part(stage.name, what, largest.row.whole_bytes)
+        for name, size in sizes.items():
+            if name not in counted and size.row.own_bytes:
+                counted.add(name)
+                yield size.part(stage.name, str(size), size.row.own_bytes)
         names = [name for name in map(_name_of, resolution.requirements) if name]
-        others = [name for name in names if largest is None or name != largest[1]]
+        others = [name for name in names if name not in counted]
         if others:
             listed = ", ".join(others[:4]) + (f" and {len(others) - 4} more" if len(others) > 4 else "")
             yield SizePart(stage=stage.name, what=f"{listed}: known after `cogc lock`")
 
-    def _set_of(self, stage: Stage, name: str, version: str, build: str) -> SizePart | None:
-        """A package with all that it needs; None where the tables do not have it."""
-        what = f"{name} {version} with what it needs"
+    def _package(self, name: str, version: str, build: str) -> _PackageSize | None:
+        """What the tables know about a package; None where they do not have it."""
         rows = {
-            (row_version, row_build): size
-            for package, row_version, row_build, architecture, size in self._tables.packages
-            if package == name and architecture == self._architecture
+            row.build: row
+            for row in self._tables.packages
+            if (row.name, row.version, row.architecture) == (name, version, self._architecture)
         }
-        if (version, build) in rows:
-            return _estimated(stage.name, what, rows[version, build])
+        if build in rows:
+            return _PackageSize(row=rows[build], version=version, certainty="estimated")
         guesses = (
-            size
-            for package, row_build, architecture, size in self._tables.guessed
-            if (package, row_build, architecture) == (name, build, self._architecture)
+            row
+            for row in self._tables.guessed
+            if (row.name, row.build, row.architecture) == (name, build, self._architecture)
         )
         # Builds for other CUDA versions are about as large as the default one.
-        size = next(guesses, rows.get((version, "default")) if build.startswith("cu") else None)
-        return None if size is None else SizePart(stage=stage.name, what=what, size_bytes=size, certainty="guessed")
+        row = next(guesses, rows.get("default") if build.startswith("cu") else None)
+        return None if row is None else _PackageSize(row=row, version=version, certainty="guessed")
+
+
+@record
+class _PackageSize:
+    """A package of the image, and the row of the tables for it."""
+
+    row: PackageSize
+    version: str
+    certainty: Literal["estimated", "guessed"]
+
+    def __str__(self) -> str:
+        return f"{self.row.name} {self.version}"
+
+    def part(self, stage: str, what: str, size: int) -> SizePart:
+        return SizePart(stage=stage, what=what, size_bytes=size, certainty=self.certainty)
 
 
 def _exact(stage: str, what: str, size: int) -> SizePart:

@@ -7,10 +7,26 @@ from typing import Any
 
 from ..record import record
 
-__all__ = ["SizeTables", "size_tables"]
+__all__ = ["PackageSize", "SizeTables", "size_tables"]
 
 _MB = 1000 * 1000
 _MIB = 1024 * 1024
+
+
+@record(kw_only=False)
+class PackageSize:
+    """A build of a package: with all that it needs, and its own files alone. `brings` are other packages of the table.
+
+    A guess is for all releases, and has only the size of the whole.
+    """
+
+    name: str
+    version: str | None
+    build: str
+    architecture: str
+    whole_bytes: int
+    own_bytes: int | None = None
+    brings: frozenset[str] = frozenset()
 
 
 @record
@@ -18,16 +34,15 @@ class SizeTables:
     """Sizes in bytes, once everything is unpacked.
 
     `images` are (image, flavour, CUDA major version or None, size); `system_packages` (names, release of the
-    distribution, size). `server` is the environment of the server with the SDK. `packages` are (name, version, build,
-    architecture, size) of a package with all that it needs, `guessed` the same without a version. `name_factors` are
+    distribution, size). `server` is the environment of the server with the SDK. `name_factors` are
     (start of a package's name, installed size per byte of the wheel); `pure_factor` and `native_factor` are for others.
     """
 
     images: tuple[tuple[str, str, str | None, int], ...] = ()
     system_packages: tuple[tuple[frozenset[str], str, int], ...] = ()
     server: int | None = None
-    packages: tuple[tuple[str, str, str, str, int], ...] = ()
-    guessed: tuple[tuple[str, str, str, int], ...] = ()
+    packages: tuple[PackageSize, ...] = ()
+    guessed: tuple[PackageSize, ...] = ()
     name_factors: tuple[tuple[str, float], ...] = ()
     pure_factor: float | None = None
     native_factor: float | None = None
@@ -52,11 +67,20 @@ def size_tables(table: Mapping[str, Any]) -> SizeTables:
         ),
         server=table["server"][0]["mb"] * _MB,
         packages=tuple(
-            (row["package"], row["version"], row["build"], row["arch"], row["installed_mib"] * _MIB)
+            PackageSize(
+                row["package"],
+                row["version"],
+                row["build"],
+                row["arch"],
+                row["installed_mib"] * _MIB,
+                row["own_mib"] * _MIB,
+                frozenset(row["with"]),
+            )
             for row in table["packages"]
         ),
         guessed=tuple(
-            (row["package"], row["build"], row["arch"], row["mb"] * _MB) for row in table["guessed_packages"]
+            PackageSize(row["package"], None, row["build"], row["arch"], row["mb"] * _MB)
+            for row in table["guessed_packages"]
         ),
         name_factors=tuple((row["name"], float(row["times"])) for row in factors if "name" in row),
         pure_factor=tags.get("any"),

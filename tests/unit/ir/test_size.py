@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from cogc._data import load_table
 from cogc.driver import Compilation, Source, bundled_matrix, compile_project
 from cogc.frontend.lower import BuildOptions
 from cogc.ir.lock_document import render_lock
@@ -66,9 +68,44 @@ def test_a_package_of_the_tables_with_all_that_it_needs() -> None:
     assert part(made, "numpy, pillow").size_bytes is None
 
 
+def packages(*lines: str, build: str = GPU) -> list[tuple[str, str, int | None]]:
+    """What is said about Python packages: the text, how well it is known, the size in MiB."""
+    made = measured(f"build: {{{build}, python_packages: {json.dumps(lines)}}}")
+    parts = [part for part in made.sizes if part.stage == "packages" and not part.what.startswith(("base", "the "))]
+    return [(part.what, part.certainty, None if part.size_bytes is None else part.size_bytes // MIB) for part in parts]
+
+
+def row(package: str, version: str, build: str = "default") -> dict[str, Any]:
+    rows = load_table("sizes")["packages"]
+    wanted = (package, version, build, "amd64")
+    [found] = [row for row in rows if (row["package"], row["version"], row["build"], row["arch"]) == wanted]
+    return found
+
+
 def test_packages_that_share_what_they_need_are_counted_once() -> None:
-    made = measured(f"build: {{{GPU}, python_packages: ['tensorflow[and-cuda]==2.20.0', torch==2.8.0]}}")
-    assert [each.what for each in made.sizes if "with what it needs" in each.what] == ["torch 2.8.0 with what it needs"]
+    whole, own = row("torch", "2.8.0")["installed_mib"], row("tensorflow", "2.20.0", "and-cuda")["own_mib"]
+    assert packages("tensorflow[and-cuda]==2.20.0", "torch==2.8.0") == [
+        ("torch 2.8.0 with what it needs", "estimated", whole),
+        ("tensorflow 2.20.0", "estimated", own),
+    ]
+
+
+def test_what_a_package_brings_is_counted_with_it() -> None:
+    vision = row("torchvision", "0.23.0")
+    assert vision["with"] == ["torch"]
+    assert packages("torch==2.8.0", "torchvision==0.23.0", "six") == [
+        ("torch 2.8.0, torchvision 0.23.0 with what they need", "estimated", vision["installed_mib"]),
+        ("six: known after `cogc lock`", "unknown", None),
+    ]
+    [alone] = packages("torchvision==0.23.0")
+    assert alone == ("torchvision 0.23.0 with what it needs", "estimated", vision["installed_mib"])
+
+
+def test_what_a_package_brings_for_the_cpu_is_not_what_the_tables_count() -> None:
+    own = row("torchvision", "0.23.0")["own_mib"]
+    first, second = packages("torch==2.8.0", "torchvision==0.23.0", build="python_version: '3.12'")
+    assert first[:2] == ("torch 2.8.0 with what it needs", "guessed")
+    assert second == ("torchvision 0.23.0", "estimated", own)
 
 
 def test_a_build_for_the_cpu_is_a_guess() -> None:
@@ -201,7 +238,7 @@ def test_what_is_no_size(text: str) -> None:
 
 
 def test_sizes_are_known_for_both_architectures() -> None:
-    known = {(package, architecture) for package, _, _, architecture, _ in bundled_matrix().sizes.packages}
+    known = {(row.name, row.architecture) for row in bundled_matrix().sizes.packages}
     names = ("torch", "tensorflow", "onnxruntime-gpu")
     assert {(name, architecture) for name in names for architecture in ("amd64", "arm64")} <= known
     assert ("tensorflow-cpu", "amd64") in known
