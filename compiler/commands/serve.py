@@ -114,10 +114,11 @@ def _wait(server: Server, reporter: StandardErrorReporter, subject: str) -> int:
     try:
         wait_until_ready(server, ModelClient(server.url), None, subject)
     except Problem as problem:
-        if server.exit_code() is not None:
+        code = server.exit_code()
+        if code:
             raise
-        # It goes on, as it does in production: its health says what is wrong.
-        reporter.diagnose(problem.diagnostics)
+        if code is None:  # it goes on, as it does in production: its health says what is wrong
+            reporter.diagnose(problem.diagnostics)
     else:
         reporter.notice("The model is ready.")
     code = server.wait()

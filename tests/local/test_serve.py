@@ -81,7 +81,10 @@ def test_a_server_that_is_asked_to_end_is_no_failure(project):
     project.write("predict.py", MODEL)
     port, log = free_port(), project.root.parent / "log"
     server = Running(project, port)
-    with log.open("w") as errors, project.start("serve", "--engine", "local", "-p", str(port), stderr=errors) as process:
+    with (
+        log.open("w") as errors,
+        project.start("serve", "--engine", "local", "-p", str(port), stderr=errors) as process,
+    ):
         try:
             assert until(lambda: server.health() == "READY" or process.poll() is not None), log.read_text()
             assert server.ask("POST", "/shutdown")[0] == 200
