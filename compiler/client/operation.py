@@ -129,9 +129,9 @@ class _Normaliser:
         for part in self._parts(schema, depth):
             merged |= part
         merged |= {name: value for name, value in schema.items() if name not in ("$ref", "allOf", "nullable")}
-        for name in ("anyOf", "oneOf"):
-            if isinstance(merged.get(name), list):
-                merged[name] = [self.normalised(member, depth + 1) for member in merged[name]]
+        for name in ("anyOf", "oneOf"):  # those of parts are normalised
+            if isinstance(schema.get(name), list):
+                merged[name] = [self.normalised(member, depth + 1) for member in schema[name]]
         if isinstance(schema.get("properties"), Mapping):
             properties = schema["properties"].items()
             merged["properties"] = {name: self.normalised(inner, depth + 1) for name, inner in properties}

@@ -22,6 +22,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNTIME = ROOT / "runtime"
+# How long something may take that is sure to happen: much longer than it does, even on a machine that is busy.
+PATIENCE_SECONDS = 60.0
 LIBRARIES = "uvloop, httptools, msgspec, aiohttp"
 
 
@@ -97,17 +99,19 @@ class Server:
     def health(self) -> Any:
         return self.ask("GET", "/health-check").json
 
-    def wait_health(self, *states: str, seconds: float = 15) -> Any:
+    def wait_health(self, *states: str, seconds: float = PATIENCE_SECONDS) -> Any:
         return until(lambda: (h := self.health())["status"] in states and h, seconds, self)
 
-    def wait_status(self, identity: str, *states: str, seconds: float = 10, kind: str = "predictions") -> Any:
+    def wait_status(
+        self, identity: str, *states: str, seconds: float = PATIENCE_SECONDS, kind: str = "predictions"
+    ) -> Any:
         def look() -> Any:
             found = self.ask("GET", f"/{kind}/{identity}")
             return found.status == 200 and found.json["status"] in states and found.json
 
         return until(look, seconds, self)
 
-    def wait_webhooks(self, seconds: float = 10) -> None:
+    def wait_webhooks(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until no webhook is still to be told anything."""
         until(lambda: b"\ncog_webhooks_open 0" in self.ask("GET", "/metrics").body, seconds, self)
 
@@ -176,7 +180,7 @@ def running_server(
     server = Server(process, port, log)
     try:
         if states:
-            until(lambda: _reaches(server, states), 20, server)
+            until(lambda: _reaches(server, states), PATIENCE_SECONDS, server)
         yield server
     finally:
         if process.poll() is None:
@@ -245,10 +249,10 @@ class Receiver:
         self._thread.start()
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
 
-    def wait(self, look: Callable[[list[Received]], Any], seconds: float = 10) -> Any:
+    def wait(self, look: Callable[[list[Received]], Any], seconds: float = PATIENCE_SECONDS) -> Any:
         return until(lambda: look(self.requests), seconds)
 
-    def wait_completed(self, seconds: float = 10) -> list[Any]:
+    def wait_completed(self, seconds: float = PATIENCE_SECONDS) -> list[Any]:
         """All webhook bodies, once the last one is there."""
         final = ("succeeded", "failed", "canceled")
         self.wait(lambda all_: all_ and all_[-1].json["status"] in final, seconds)
