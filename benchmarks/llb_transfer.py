@@ -24,7 +24,7 @@ from cogc.engines.buildkit.client import Bridge, Export, Result, build
 from cogc.engines.buildkit.context_files import ContextDirectory
 from cogc.engines.buildkit.grpc import Connection
 from cogc.engines.buildkit.session import Offers
-from cogc.engines.buildkit.transport import connect
+from cogc.engines.buildkit.transport import connect, session_opener
 
 PLATFORM = Platform("linux", "amd64")
 IN_A_DIRECTORY = 1000
@@ -61,7 +61,8 @@ def sent(root: Path, key: str) -> str:
     source = Output(LocalSource(name="context", part=key))
     mark = FileOp(base=None, actions=(CopyFiles(source, "/mark", "/mark"),), platform=PLATFORM)
     directory = ContextDirectory(root)
-    connection = Connection(connect(find_address(None)))
+    address = find_address(None)
+    connection = Connection(connect(address))
 
     def frontend(bridge: Bridge) -> Result:
         return Result(((PLATFORM, bridge.solve(marshal(Output(mark), PLATFORM), evaluates=True), {}),))
@@ -69,7 +70,7 @@ def sent(root: Path, key: str) -> str:
     started, used = time.monotonic(), time.process_time()
     try:
         offers = Offers(directories={"context": directory}, shared_key=key)
-        build(connection, offers, Export(), frontend, lambda document: None)
+        build(connection, offers, Export(), frontend, lambda document: None, session_opener(address))
     finally:
         connection.close()
     seconds, cpu = time.monotonic() - started, time.process_time() - used

@@ -26,6 +26,7 @@ from .grpc import UNIMPLEMENTED, Call, Connection
 from .messages import SERVICES
 from .progress import progress_document
 from .session import Offers, Session
+from .transport import OpenSession
 
 __all__ = ["Bridge", "Export", "FrontendResult", "Result", "Solved", "build", "source_detail", "workers"]
 
@@ -206,13 +207,16 @@ def build(
     export: Export,
     frontend: Callable[[Bridge], Result | FrontendResult],
     show: Callable[[dict[str, Any]], None],
+    opens: OpenSession | None = None,
 ) -> dict[str, str]:
     """One build; what the exporter says about the result. `show` is told of the progress, from a thread.
+
+    `opens` is how its session becomes a connection of its own.
 
     Errors: CallFailed, ConnectionLost, and what `frontend` raises. Whatever happens, nothing of the build goes on.
     """
     ref = uuid.uuid4().hex
-    session = Session(connection, offers)
+    session = Session(connection, offers, opens)
     calls: list[Call] = []
     threads: list[threading.Thread] = []
     try:

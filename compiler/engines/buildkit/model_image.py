@@ -52,7 +52,7 @@ from .own_dockerfile import solve_dockerfile
 from .platform_image import PlatformImage
 from .problems import explain
 from .session import Offers
-from .transport import connect
+from .transport import connect, session_opener
 
 __all__ = ["BuildkitRequest", "build_with_buildkit"]
 
@@ -304,7 +304,8 @@ class _Job:
                 frontend_attributes={f"attest:{kind}": value for kind, value in attestations},
             )
             try:
-                answer = build(connection, self.offers, export, frontend, self._tell)
+                opens = session_opener(self.address)
+                answer = build(connection, self.offers, export, frontend, self._tell, opens)
             except BuildkitError:
                 exports.raise_error()
                 caches.raise_error()

@@ -1,11 +1,13 @@
 """What a daemon asks back for while it builds: directories, secrets, credentials, and where to put results.
 
-The daemon calls us through a call of ours, whose messages are the bytes of a second HTTP/2 connection on which we are
-the server. It asks every few seconds whether we are well, and ends what belongs to the session when we are not.
+The daemon calls us through a second HTTP/2 connection on which we are the server: one of its own, or one whose bytes
+are the messages of a call of ours. It asks every few seconds whether we are well, and ends what belongs to the session
+when we are not.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,10 +17,11 @@ from pathlib import Path
 from .agent_forwarding import AGENT_SERVICE, forward_agent
 from .content_store import CONTENT_SERVICE, ContentStore
 from .context_files import ContextDirectory
-from .errors import CallFailed
-from .grpc import NOT_FOUND, UNAVAILABLE, Call, Connection, Handler
+from .errors import CallFailed, Unreachable
+from .grpc import NOT_FOUND, UNAVAILABLE, Call, Connection, Handler, Stream
 from .messages import SERVICES
 from .received import Receiver
+from .transport import OpenSession
 
 __all__ = ["Offers", "Session"]
 
@@ -49,9 +52,12 @@ class Offers:
 
 
 class Session:
-    """One session; it lasts until it is closed or the connection ends."""
+    """One session; it lasts until it is closed or the connection ends.
 
-    def __init__(self, connection: Connection, offers: Offers) -> None:
+    It is a connection that `opens` makes, else one within `connection`.
+    """
+
+    def __init__(self, connection: Connection, offers: Offers, opens: OpenSession | None = None) -> None:
         self.id = uuid.uuid4().hex
         self._offers = offers
         self._working: list[threading.Thread] = []
@@ -62,8 +68,13 @@ class Session:
             (f"{_EXPOSE}sharedkey", offers.shared_key),
             *((f"{_EXPOSE}grpc-method", path) for path in handlers),
         ]
-        self._call = connection.start("/moby.buildkit.v1.Control/Session", headers)
-        self._connection = Connection(_Tunnel(self._call), handlers=handlers, name="session")
+        stream: Stream | None = None
+        if opens is not None:
+            with contextlib.suppress(Unreachable):  # there may be something in between that knows only the other way
+                stream = opens(headers)
+        if stream is None:
+            stream = _Tunnel(connection.start("/moby.buildkit.v1.Control/Session", headers))
+        self._connection = Connection(stream, handlers=handlers, name="session")
 
     @property
     def last_heard(self) -> float:
@@ -73,7 +84,6 @@ class Session:
     def close(self) -> None:
         """End it, and wait until nothing is read or written any more."""
         self._connection.close()
-        self._call.cancel()
         for thread in self._working:
             thread.join(_JOIN_SECONDS)
 

@@ -23,12 +23,21 @@ Script = Callable[["Daemon", dict[str, Any]], None]
 
 
 class Daemon:
-    """Listens at `path` until it is closed. `returned` is what frontends gave back, `solves` counts open builds."""
+    """Listens at `path` until it is closed. `returned` is what frontends gave back.
 
-    def __init__(self, path: Path, script: Script | None = None, *, upgrades: bool = False) -> None:
+    With `upgrades` it is asked as Docker's engine is; `asked` are the paths, `exposed` the methods of a session that is
+    a connection of its own, which only works with `has_sessions`.
+    """
+
+    def __init__(
+        self, path: Path, script: Script | None = None, *, upgrades: bool = False, has_sessions: bool = True
+    ) -> None:
         self.path = path
         self.script = script
         self.upgrades = upgrades
+        self.has_sessions = has_sessions
+        self.asked: list[str] = []
+        self.exposed: list[str] = []
         self.returned: list[dict[str, Any]] = []
         self.capabilities = dict.fromkeys(CAPABILITIES, True)
         self._forgotten = ""
@@ -84,7 +93,18 @@ class Daemon:
                 head = b""
                 while not head.endswith(b"\r\n\r\n") and (byte := raw.recv(1)):
                     head += byte
+                path = head.split()[1].decode() if head else ""
+                self.asked.append(path)
+                if path == "/session" and not self.has_sessions:
+                    raw.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                    raw.close()
+                    continue
                 raw.sendall(b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+                if path == "/session":
+                    lines = head.decode().split("\r\n")
+                    self.exposed = [line.partition(": ")[2] for line in lines if "session-grpc-method:" in line]
+                    threading.Thread(target=self._hold, args=(Connection(_Socket(raw)),), daemon=True).start()
+                    continue
             self._connections.append(Connection(_Socket(raw), handlers=self._handlers(), name="daemon"))
 
     def _handlers(self) -> dict[str, Handler]:
@@ -118,7 +138,10 @@ class Daemon:
         )
 
     def _serve_session(self, call: Call) -> None:
-        session = self._session = Connection(_Tunnel(call))
+        self._hold(Connection(_Tunnel(call)))
+
+    def _hold(self, session: Connection) -> None:
+        self._session = session
         self._session_made.set()
         while session.failure is None and not self._finished.wait(0.01):
             pass

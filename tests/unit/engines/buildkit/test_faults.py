@@ -8,15 +8,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cogc.backends.llb.definition import marshal
+from cogc.backends.llb.ops import LocalSource, Output, Platform
 from cogc.backends.llb.schema import LLB
 from cogc.cli import main
+from cogc.engines.buildkit.address import Address, find_address
+from cogc.engines.buildkit.client import Bridge, Export, Result, build
 from cogc.engines.buildkit.grpc import Connection
 from cogc.engines.buildkit.messages import SERVICES
+from cogc.engines.buildkit.session import Offers
+from cogc.engines.buildkit.transport import connect, session_opener
 from tests.unit.engines.buildkit.daemon import Daemon, Script
 
 SECRET = "{command: cat /s, mounts: [{type: secret, id: s, target: /s}]}"
@@ -245,11 +252,6 @@ def test_an_interrupt_ends_the_build_and_the_session(project: Project, tmp_path:
 
 
 def test_builds_on_one_connection_leave_nothing(tmp_path: Path) -> None:
-    from cogc.engines.buildkit.address import find_address
-    from cogc.engines.buildkit.client import Bridge, Export, Result, build
-    from cogc.engines.buildkit.session import Offers
-    from cogc.engines.buildkit.transport import connect
-
     def frontend(bridge: Bridge) -> Result:
         bridge.capabilities()
         return Result(())
@@ -316,6 +318,44 @@ def test_an_interrupt_leaves_nothing_half_written(project: Project, tmp_path: Pa
     assert (project.root / "image.tar").read_text() == "as it was"
 
 
+# -- Docker's engine ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project) -> Callable[[Daemon], None]:
+    """Makes a daemon the one that is found as Docker's engine."""
+    for name in ("BUILDKIT_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    return lambda running: monkeypatch.setenv("DOCKER_HOST", f"unix://{running.path}")
+
+
+@pytest.mark.parametrize("has_sessions", [True, False])
+def test_the_session_is_a_connection_of_its_own_where_it_can(tmp_path: Path, has_sessions: bool) -> None:
+    found = []
+
+    def script(running: Daemon, request: dict[str, Any]) -> None:
+        path = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
+        found.append(running.ask(path, "GetSecretRequest", {"id": "s"}, "GetSecretResponse")["data"])
+
+    def frontend(bridge: Bridge) -> Result:
+        platform = Platform("linux", "amd64")
+        return Result(((platform, bridge.solve(marshal(Output(LocalSource(name="x", part="x")), platform)), {}),))
+
+    with Daemon(tmp_path / "e.sock", script, upgrades=True, has_sessions=has_sessions) as running:
+        address = Address("unix", (str(running.path),), upgrades=True)
+        connection = Connection(connect(address))
+        offers = Offers(secrets={"s": lambda: b"the secret"})
+        try:
+            build(connection, offers, Export(), frontend, lambda document: None, session_opener(address))
+        finally:
+            connection.close()
+        assert running.ended.wait(10), "the session ends with the build"
+        assert running.asked == ["/grpc", "/session"]
+        assert ("/moby.buildkit.secrets.v1.Secrets/GetSecret" in running.exposed) is has_sessions
+    assert found == [b"the secret"]
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
@@ -327,20 +367,17 @@ def test_an_interrupt_leaves_nothing_half_written(project: Project, tmp_path: Pa
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_older_image_store_of_docker(
+def test_the_older_image_store(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    of_docker: Callable[[Daemon], None],
     capsys: pytest.CaptureFixture[str],
     project: Project,
     words: tuple[str, ...],
     what: str,
 ) -> None:
     """It would stop in the midst, or leave out what is wanted."""
-    for name in ("BUILDKIT_HOST", "DOCKER_CONTEXT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with Daemon(tmp_path / "e.sock", upgrades=True) as running:
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{running.path}")
+        of_docker(running)
         capsys.readouterr()
         words = ("build", "--engine", "buildkit", "-t", "x", "--secret", "id=s,src=s.txt", *words)
         assert main([*words, "--format", "json", "--progress", "quiet"]) == 1
