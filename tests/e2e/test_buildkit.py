@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -12,7 +13,7 @@ from cogc.engines.buildkit.address import find_address
 from cogc.engines.buildkit.grpc import Connection
 from cogc.engines.buildkit.transport import connect
 from tests.e2e.conftest import HELLO, MakeProject
-from tests.e2e.images import Engine
+from tests.e2e.images import Engine, Image, cogc_program
 
 pytestmark = pytest.mark.engine
 
@@ -33,6 +34,22 @@ def test_the_image_serves(engine: Engine, project: MakeProject) -> None:
     made.cogc("build", "--engine", "buildkit", "-t", name)
     done = made.cogc("predict", name, "-i", "text=you")
     assert "hello you" in done.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("--dockerfile", "D")])
+def test_builds_at_the_same_time_get_their_own_files(
+    engine: Engine, project: MakeProject, options: tuple[str, ...]
+) -> None:
+    """Projects that differ in a file alone: to the daemon, equal operations of several builds are one."""
+    projects = {}
+    for number in range(3):
+        files = {"D": "FROM python:3.11-slim-bookworm\nCOPY mine.txt /src/\n", "mine.txt": f"{engine.session} {number}"}
+        projects[engine.name(f"at-once-{number}")] = project("at-once", HELLO, files)
+    words = [cogc_program(), "build", "--engine", "buildkit", "--progress", "quiet", *options, "-t"]
+    running = [subprocess.Popen([*words, name], cwd=made.root) for name, made in projects.items()]
+    assert [process.wait(300) for process in running] == [0, 0, 0]
+    for name, made in projects.items():
+        assert Image(engine, name).shell("cat /src/mine.txt") == (made.root / "mine.txt").read_text()
 
 
 def test_a_step_that_fails_is_reported_at_its_line(project: MakeProject) -> None:
@@ -65,8 +82,6 @@ def test_routes_to_the_daemon(engine: Engine, builder: str | None) -> None:
 def test_buildctl_reads_the_definition(project: MakeProject) -> None:
     if shutil.which("buildctl") is None:
         pytest.skip("there is no buildctl on the PATH")
-    import subprocess
-
     made = project("dumped", HELLO)
     raw = subprocess.run(["cogc", "compile", "--emit", "llb"], cwd=made.root, capture_output=True, check=True).stdout
     shown = subprocess.run(["buildctl", "debug", "dump-llb"], input=raw, capture_output=True, check=True).stdout

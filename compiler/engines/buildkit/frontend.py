@@ -98,7 +98,7 @@ def solve_project(bridge: Bridge, options: Mapping[str, str], platform: str) -> 
     if config is None:
         raise Refused([report("COG100", f"{name} not found in the build context")], {})
     ignored = _ignored(bridge, own, name)
-    context = _context(ignored.lines)
+    context = _context(bridge, ignored.lines)
     solved = bridge.solve(marshal(context, Platform.parse(platform)))
     lines = "\n".join(ignored.lines).encode("utf-8", "surrogateescape")
     files = BridgeFiles(bridge, solved, {".dockerignore": lines})  # which holds although it may be left out
@@ -132,6 +132,7 @@ def _part(
         prefers_local=mode == "local",
         ignores_cache="no-cache" in options,
         splits_context=False,
+        build=bridge.build,
     )
     built, found = llb_build(compilation, source, lowering, resolved)
     _stop_on_errors(found, texts, source)
@@ -192,15 +193,16 @@ def _warn(bridge: Bridge, compilation: Compilation, digest: str) -> None:
 # -- what comes from the client ------------------------------------------------------------------------
 
 
-def _context(ignored: Sequence[str]) -> Output:
+def _context(bridge: Bridge, ignored: Sequence[str]) -> Output:
     """The same selection as in the graph of the image, so that it is sent once."""
     note = Note("[internal] load build context")
-    return Output(LocalSource(name=CONTEXT, part=CONTEXT, excludes=tuple(ignored), note=note))
+    source = LocalSource(name=CONTEXT, part=CONTEXT, excludes=tuple(ignored), build=bridge.build, note=note)
+    return Output(source)
 
 
 def _read_local(bridge: Bridge, local: str, names: Sequence[str], what: str) -> BridgeFiles:
     note = Note(f"[internal] load {what}")
-    source = LocalSource(name=local, part=what, includes=tuple(names), note=note)
+    source = LocalSource(name=local, part=what, includes=tuple(names), build=bridge.build, note=note)
     return BridgeFiles(bridge, bridge.solve(marshal(Output(source), Platform("linux", "amd64"))))
 
 

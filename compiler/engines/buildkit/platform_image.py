@@ -71,6 +71,7 @@ class PlatformImage:
             prefers_local=self.prefers_local,
             ignores_cache=self.ignores_cache,
             proxies=self.proxies,
+            build=bridge.build,
         )
         self._whole = self._graph(self.resolved, self._options)
         self._solving = bridge.start_solve(self._whole.definition)
@@ -84,7 +85,8 @@ class PlatformImage:
 
     def weights(self, bridge: Bridge, build: ResolvedBuild) -> tuple[Part, SourceMap]:
         """The image with the weights alone, and its steps. Errors: those of `start`."""
-        graph = self._graph(build, LlbOptions(platform=str(self.platform), ignores_cache=self.ignores_cache))
+        options = LlbOptions(platform=str(self.platform), ignores_cache=self.ignores_cache, build=bridge.build)
+        graph = self._graph(build, options)
         document = image_document(graph.lowered.image, self.platform)
         return (self.platform, bridge.solve(graph.definition), document), graph.lowered.steps
 

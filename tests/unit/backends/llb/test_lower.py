@@ -230,6 +230,18 @@ def test_weights_and_code_are_different_selections_of_the_context() -> None:
     assert found["weights"].excludes == ("*.log", "!a.log")
 
 
+def test_builds_have_sources_of_their_own() -> None:
+    """To a daemon, equal operations of two builds are one, with the files of either."""
+    build = resolved_build("predict: predict.py:Predictor")
+    first, second, printed = (lowered(build, build=name)[1] for name in ("one", "two", ""))
+    digests = [{each.digest for each in made.ops if isinstance(each.op, LocalSource)} for made in (first, second)]
+    assert digests[0].isdisjoint(digests[1])
+    for made, unique in ((first, "one"), (printed, None)):
+        (source,) = [each.op for each in made.ops if isinstance(each.op, LocalSource)]
+        assert source.message["source"]["attrs"].get("local.unique") == unique
+        assert ("source.local.unique" in source.capabilities) is (unique is not None)
+
+
 def test_linked_layers_are_merged_or_copied() -> None:
     build = resolved_build("predict: predict.py:Predictor", PREDICT, sizes=WEIGHTS)
     assert len(ops(build, Merge)) == 4  # the runtime, the weights, the schema, the code
