@@ -158,8 +158,8 @@ def distributions(source_tree: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def served_repository(engine: Engine, source_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a git repository that builds can reach."""
+def served_git(source_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bare git repository of it, with the tag v1."""
     if shutil.which("git") is None:
         pytest.skip("there is no git here to make a repository with")
     served = tmp_path_factory.mktemp("served")
@@ -177,6 +177,12 @@ def served_repository(engine: Engine, source_tree: Path, tmp_path_factory: pytes
     git("tag", "v1")
     git("clone", "--quiet", "--bare", ".", str(served / "greeting.git"))
     git("--git-dir", str(served / "greeting.git"), "update-server-info")
+    return served / "greeting.git"
+
+
+@pytest.fixture(scope="session")
+def served_repository(engine: Engine, served_git: Path) -> Iterator[str]:
+    """The URL of a git repository that builds can reach."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *arguments: object) -> None:
@@ -184,7 +190,9 @@ def served_repository(engine: Engine, source_tree: Path, tmp_path_factory: pytes
 
     gateway = json.loads(engine.text("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Gateway"]
     try:
-        server = http.server.ThreadingHTTPServer((gateway, 0), functools.partial(Quiet, directory=str(served)))
+        server = http.server.ThreadingHTTPServer(
+            (gateway, 0), functools.partial(Quiet, directory=str(served_git.parent))
+        )
     except OSError:
         pytest.skip(f"the engine's network is not on this machine: {gateway}")
     thread = threading.Thread(target=server.serve_forever)
