@@ -177,11 +177,12 @@ def build_options(arguments: argparse.Namespace) -> tuple[BuildOptions | None, t
     if arguments.platform is not None and arguments.platform not in ("linux/amd64", "linux/arm64"):
         message = f"--platform {arguments.platform}: the platforms are linux/amd64 and linux/arm64"
         found.append(report("COG503", message))
-    for option, value in (("--base-image", arguments.base_image), ("--image-name", arguments.image_name)):
-        if value is not None and check_image_name(value, Span.of_file("")):
-            found.append(report("COG503", f"{option} {value}: not a valid image name"))
+    # The name of the image may be that of --image-name, of --tag, or an argument.
+    for option, value in (("--base-image ", arguments.base_image), ("", arguments.image_name)):
+        if value is not None and (wrong := check_image_name(value, Span.of_file(""))):
+            found.append(report("COG503", f"{option}{value}: not a valid image name", hint=wrong[0].hint))
     if arguments.separate_weights and "@" in (arguments.image_name or ""):
-        message = f"--image-name {arguments.image_name}: a digest has no room for the suffix -weights; name a tag"
+        message = f"{arguments.image_name}: a digest has no room for the suffix -weights; name a tag"
         found.append(report("COG503", message))
     if arguments.user is not None and check_user(arguments.user, Span.of_file("")):
         found.append(report("COG503", f"--user {arguments.user}: write a name, an id or uid:gid"))

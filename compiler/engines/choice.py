@@ -34,5 +34,6 @@ def _connect(name: str, reporter: Reporter) -> Engine:
 
 
 def _sentence(failure: EngineFailure) -> str:
+    """What failed, with the capital and the end of a sentence."""
     text = str(failure)
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "?", "!")) else ".")

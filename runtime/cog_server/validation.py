@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import sys
 from datetime import datetime
 from typing import AbstractSet, Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple, Union
 from urllib.parse import urlsplit
@@ -214,6 +215,8 @@ def _check_file(value: Any, location: Path, run: _Run) -> Any:
         shown = value if len(value) <= 200 else value[:200] + "…"
         text = "'%s' is not a valid URL scheme. 'data', 'http', or 'https' is supported." % shown
         run.refuse(location, text, "value_error.url.scheme")
+    elif head[0] != "d" and url_problem("", value, sys.maxsize):
+        run.refuse(location, "the URL names no host", "value_error.url.host")
     else:
         run.files.append(FileInput(list(location), value))
     return value

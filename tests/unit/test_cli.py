@@ -146,7 +146,7 @@ class TestTheCommandLineItself:
         [
             (["--platform", "linux/s390x"], "the platforms are linux/amd64 and linux/arm64"),
             (["--base-image", "No Image"], "not a valid image name"),
-            (["--image-name", "A"], "not a valid image name"),
+            (["--image-name", "A"], "error[COG503]: A: not a valid image name\n   = hint: names are lower case: a"),
             (["--user", "a b"], "write a name, an id or uid:gid"),
             (["--dockerfile-frontend", "1.3"], "write a dialect from 1.4 on"),
             (["--dockerfile-frontend", "latest"], "write a dialect from 1.4 on"),

@@ -120,6 +120,8 @@ def test_none_default_is_optional_and_any_takes_any_json(shared):
         ({"file": "/etc/passwd"}, "file", "'/etc/passwd' is not a valid URL scheme."),
         ({"file": "file:///etc/passwd"}, "file", "is not a valid URL scheme. 'data', 'http', or 'https' is supported."),
         ({"files": ["ftp://x/y"]}, "files", "is not a valid URL scheme"),
+        ({"file": "http://"}, "file", "the URL names no host"),
+        ({"file": "https:///a/b"}, "file", "the URL names no host"),
     ],
 )
 def test_invalid_inputs_are_named(shared, inputs, name, message):
