@@ -186,6 +186,22 @@ def test_compose_shows_errors_in_the_configuration(
     assert ">>>   gpus: true" in log
 
 
+@pytest.mark.usefixtures("containerd_store")
+def test_provenance(engine: Engine, made: Project, tmp_path: Path) -> None:
+    place = tmp_path / "image"
+    words = ("--target", "base", "--provenance", "mode=max", "-o", f"type=oci,tar=false,dest={place}")
+    done = build(engine, made, *words)
+    assert done.returncode == 0, done.stderr.decode()
+    blobs = [
+        json.loads(path.read_bytes())
+        for path in place.glob("blobs/sha256/*")
+        if path.stat().st_size < 1 << 20 and path.read_bytes().startswith(b"{")
+    ]
+    (provenance,) = [blob["predicate"] for blob in blobs if "slsa.dev/provenance" in blob.get("predicateType", "")]
+    assert provenance["invocation"]["configSource"]["entryPoint"] == "cog.yaml"
+    assert "buildConfig" in provenance, "mode=max tells the steps"
+
+
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
 def test_a_platform_that_is_asked_for(
     engine: Engine, frontend: str, project: MakeProject, request: pytest.FixtureRequest, architecture: str

@@ -1,9 +1,6 @@
-"""cogc as a frontend of BuildKit: the program of the image that `# syntax=IMAGE` in a cog.yaml names.
+"""cogc as a frontend of BuildKit: a project that is read through the daemon → its image, returned to the daemon.
 
-The daemon starts it with gRPC on its standard streams and the options of the build in its environment. It reads the
-project through the daemon, compiles it, has the graph solved and returns the image. It needs no network.
-
-    docker build -f cog.yaml .
+The options of the build are in the environment. No network is needed.
 
 Source: https://github.com/moby/buildkit/blob/master/docs/reference/llb.md and frontend/gateway
 """
@@ -11,9 +8,7 @@ Source: https://github.com/moby/buildkit/blob/master/docs/reference/llb.md and f
 from __future__ import annotations
 
 import json
-import os
 import posixpath
-import sys
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +30,7 @@ from .client import Bridge, Result, Solved, source_detail
 from .errors import BuildkitError, CallFailed
 from .grpc import Connection
 
-__all__ = ["main", "solve_project"]
+__all__ = ["serve", "solve_project"]
 
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 _PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -50,33 +45,13 @@ class Refused(Exception):
         self.files = files
 
 
-class _StandardStreams:
-    """The streams on which the daemon speaks. What else is printed must not get between."""
-
-    def __init__(self) -> None:
-        self._in, self._out = os.dup(0), os.dup(1)
-        os.dup2(2, 1)
-
-    def recv(self, size: int, /) -> bytes:
-        return os.read(self._in, size)
-
-    def sendall(self, data: bytes, /) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._out, rest) :]
-
-    def close(self) -> None:
-        """The daemon closes them."""
-
-
-def main(environment: Mapping[str, str] = os.environ) -> int:
-    """Serve one build, and give the exit code."""
+def serve(connection: Connection, environment: Mapping[str, str]) -> int:
+    """Serve the one build of a connection, and give the exit code."""
     options: dict[str, str] = {}
     for name, value in environment.items():
         if name.startswith("BUILDKIT_FRONTEND_OPT_"):
             key, _, text = value.partition("=")
             options[key] = text
-    connection = Connection(_StandardStreams())
     bridge = Bridge(connection, None, ())
     try:
         bridge.finish(solve_project(bridge, options, _worker_platform(environment)))
@@ -237,7 +212,3 @@ def _place_of_error(refused: Refused) -> list[dict[str, object]]:
     info = {"filename": span.file, "data": b64encode(refused.files[span.file].encode()).decode()}
     ranges = [{"start": {"line": span.line}, "end": {"line": span.end_line}}]
     return [source_detail({"info": info, "ranges": ranges})]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
