@@ -105,8 +105,8 @@ class LlbOptions:
     that the daemon can lay trees over one another, `prefers_local` that images of its own store come before those of
     registries. `config_file` is where an operation points that nothing in the
     project caused. Without `splits_context` the whole context is one selection, for those who have read it all anyway.
-    `proxies` are (variable in small letters, value) for commands. `build` is what no other build has, without which two
-    builds at the same time may get each other's files; a graph that is only printed has none.
+    `proxies` are (variable in small letters, value) for commands. `build_id` is what no other build has, without which
+    two builds at the same time may get each other's files; a graph that is only printed has none.
     """
 
     platform: str = "linux/amd64"
@@ -119,7 +119,7 @@ class LlbOptions:
     ignores_cache: bool = False
     splits_context: bool = True
     proxies: tuple[tuple[str, str], ...] = ()
-    build: str = ""
+    build_id: str = ""
 
 
 @record(kw_only=False)
@@ -246,8 +246,10 @@ class _Lowering:
                 includes = () if "" in includes else includes
             what = {"weights": "weights", "mounts": "mounted files"}.get(part, "build context")
             note = Note(f"[internal] load {what}", (Span.of_file(self.options.config_file),))
-            build = self.options.build
-            source = LocalSource(name=CONTEXT, part=part, excludes=excludes, includes=includes, build=build, note=note)
+            build = self.options.build_id
+            source = LocalSource(
+                name=CONTEXT, part=part, excludes=excludes, includes=includes, build_id=build, note=note
+            )
             self.locals[part] = Output(source)
         return self.locals[part]
 

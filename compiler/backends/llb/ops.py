@@ -125,15 +125,15 @@ class LocalSource:
     """A directory of the client, without what `excludes` matches, and with `includes` only what they match.
 
     Patterns are those of .dockerignore. `part` tells apart several selections of one directory, which the daemon
-    keeps from one build to the next. `build` tells apart builds: operations that are equal are one to the daemon, and
-    of two builds at the same time one would get the files of the other.
+    keeps from one build to the next. `build_id` tells apart builds: operations that are equal are one to the daemon,
+    and of two builds at the same time one would get the files of the other.
     """
 
     name: str
     part: str
     excludes: tuple[str, ...] = ()
     includes: tuple[str, ...] = ()
-    build: str = ""
+    build_id: str = ""
     note: Note = field(default_factory=Note)
     platform: Platform | None = None
 
@@ -146,7 +146,7 @@ class LocalSource:
     def capabilities(self) -> set[str]:
         """What the daemon must know."""
         found = {"source.local", "source.local.sharedkeyhint"}
-        found |= {"source.local.unique"} if self.build else set()
+        found |= {"source.local.unique"} if self.build_id else set()
         found |= {"source.local.excludepatterns"} if self.excludes else set()
         return found | ({"source.local.includepatterns"} if self.includes else set())
 
@@ -154,8 +154,8 @@ class LocalSource:
     def message(self) -> dict[str, Any]:
         """The operation's message."""
         attributes = {"local.sharedkeyhint": self.part}
-        if self.build:
-            attributes["local.unique"] = self.build
+        if self.build_id:
+            attributes["local.unique"] = self.build_id
         if self.excludes:
             attributes["local.excludepatterns"] = _json(self.excludes)
         if self.includes:

@@ -98,13 +98,13 @@ class FrontendResult:
 class Bridge:
     """The frontend's side of one build: of the one called `ref`, or of the only one there is on the connection.
 
-    `build` is a text that no other build has. Errors of all methods: CallFailed, ConnectionLost.
+    `build_id` is a text that no other build has. Errors of all methods: CallFailed, ConnectionLost.
     """
 
     def __init__(
         self, connection: Connection, ref: str | None, cache_from: Sequence[tuple[str, Mapping[str, str]]]
     ) -> None:
-        self.build = ref or uuid.uuid4().hex
+        self.build_id = ref or uuid.uuid4().hex
         self._connection = connection
         self._headers = (("buildkit-controlapi-buildid", ref),) if ref is not None else ()
         self._imports = [{"type": kind, "attrs": dict(attributes)} for kind, attributes in cache_from]

@@ -107,7 +107,7 @@ def _part(
         prefers_local=mode == "local",
         ignores_cache="no-cache" in options,
         splits_context=False,
-        build=bridge.build,
+        build_id=bridge.build_id,
     )
     built, found = llb_build(compilation, source, lowering, resolved)
     _stop_on_errors(found, texts, source)
@@ -171,13 +171,13 @@ def _warn(bridge: Bridge, compilation: Compilation, digest: str) -> None:
 def _context(bridge: Bridge, ignored: Sequence[str]) -> Output:
     """The same selection as in the graph of the image, so that it is sent once."""
     note = Note("[internal] load build context")
-    source = LocalSource(name=CONTEXT, part=CONTEXT, excludes=tuple(ignored), build=bridge.build, note=note)
+    source = LocalSource(name=CONTEXT, part=CONTEXT, excludes=tuple(ignored), build_id=bridge.build_id, note=note)
     return Output(source)
 
 
 def _read_local(bridge: Bridge, local: str, names: Sequence[str], what: str) -> BridgeFiles:
     note = Note(f"[internal] load {what}")
-    source = LocalSource(name=local, part=what, includes=tuple(names), build=bridge.build, note=note)
+    source = LocalSource(name=local, part=what, includes=tuple(names), build_id=bridge.build_id, note=note)
     return BridgeFiles(bridge, bridge.solve(marshal(Output(source), Platform("linux", "amd64"))))
 
 

@@ -38,7 +38,7 @@ def solve_dockerfile(
     lines = ignored.read_text("utf-8", "surrogateescape") if ignored.is_file() else ""
     excludes = tuple(line for line in Dockerignore.parse(lines)[0].lines if _is_text(line))
     note = Note("[internal] load build context")
-    context = LocalSource(name=CONTEXT, part=_NAME, excludes=excludes, build=bridge.build, note=note)
+    context = LocalSource(name=CONTEXT, part=_NAME, excludes=excludes, build_id=bridge.build_id, note=note)
     file = FileOp(
         base=None,
         actions=(MakeFile(_NAME, text.encode()),),

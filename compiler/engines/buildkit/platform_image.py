@@ -71,7 +71,7 @@ class PlatformImage:
             prefers_local=self.prefers_local,
             ignores_cache=self.ignores_cache,
             proxies=self.proxies,
-            build=bridge.build,
+            build_id=bridge.build_id,
         )
         self._whole = self._graph(self.resolved, self._options)
         self._solving = bridge.start_solve(self._whole.definition)
@@ -85,7 +85,7 @@ class PlatformImage:
 
     def weights(self, bridge: Bridge, build: ResolvedBuild) -> tuple[Part, SourceMap]:
         """The image with the weights alone, and its steps. Errors: those of `start`."""
-        options = LlbOptions(platform=str(self.platform), ignores_cache=self.ignores_cache, build=bridge.build)
+        options = LlbOptions(platform=str(self.platform), ignores_cache=self.ignores_cache, build_id=bridge.build_id)
         graph = self._graph(build, options)
         document = image_document(graph.lowered.image, self.platform)
         return (self.platform, bridge.solve(graph.definition), document), graph.lowered.steps

@@ -233,7 +233,7 @@ def test_weights_and_code_are_different_selections_of_the_context() -> None:
 def test_builds_have_sources_of_their_own() -> None:
     """To a daemon, equal operations of two builds are one, with the files of either."""
     build = resolved_build("predict: predict.py:Predictor", PREDICT)
-    first, second, printed = (lowered(build, build=name)[1] for name in ("one", "two", ""))
+    first, second, printed = (lowered(build, build_id=name)[1] for name in ("one", "two", ""))
     digests = [{each.digest for each in made.ops if isinstance(each.op, LocalSource)} for made in (first, second)]
     assert digests[0].isdisjoint(digests[1])
     for made, unique in ((first, "one"), (printed, None)):
