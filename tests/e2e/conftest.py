@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import http.server
 import json
@@ -28,20 +29,48 @@ class Predictor(BasePredictor):
         return "hello " + text
 """
 
+HELLO = """\
+build:
+  python_version: "3.11"
+  python_packages:
+    - six==1.16.0
+predict: predict.py:Predictor
+"""
+
 MakeProject = Callable[..., Project]
+
+_FOLDER = Path(__file__).parent
 
 _used: list[Engine] = []
 
 
+# The files that take longest come first, so that no worker is left with one of them at the end.
+_LONGEST = (
+    "test_back_ends.py",
+    "test_build.py",
+    "test_running.py",
+    "test_bases.py",
+    "test_diff.py",
+    "test_projects.py",
+    "test_walkthroughs.py",
+    "test_buildkit_options.py",
+    "test_buildkit_outputs.py",
+    "test_buildkit_digests.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test of an image waits for its build, and for what that fetches."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(900))
+    ours = [item for item in items if item.path.is_relative_to(_FOLDER)]
+    for item in ours:
+        item.add_marker(pytest.mark.timeout(900))
+    if len(ours) == len(items):
+        rank = {name: number for number, name in enumerate(_LONGEST)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """The engine that the docker client talks to; without one the tests are skipped."""
     if shutil.which("docker") is None:
         pytest.skip("there is no docker client on the PATH")
@@ -53,8 +82,29 @@ def engine() -> Iterator[Engine]:
     if engine.docker("buildx", "version").returncode:
         pytest.skip("the docker client has no buildx, which `docker build` needs for BuildKit")
     _used.append(engine)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _fill_cache(engine, tmp_path_factory.getbasetemp())
     yield engine
     engine.clean()
+
+
+def _fill_cache(engine: Engine, folder: Path) -> None:
+    """Build what most images have in common, in the first worker that gets here, while the others wait.
+
+    Where two builds make the same step at the same time, each has a result of its own, and later builds take the one
+    that was ready last: then layers differ which tests compare.
+    """
+    project = Project(folder / "common")
+    with (folder.parent / "cache.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock.fileno()).st_size:
+            return
+        project.write("cog.yaml", HELLO)
+        project.write("predict.py", PREDICT)
+        for back_end in ("docker", "buildkit"):
+            # A failure is for the tests to tell.
+            project.cogc("build", "--engine", back_end, "--tag", engine.name(f"common-{back_end}"), check=False)
+        lock.write("it is filled\n")
 
 
 @pytest.fixture(scope="session")
@@ -85,15 +135,6 @@ def image(engine: Engine, project: MakeProject) -> Callable[..., Image]:
         return engine.compile_and_build(name, project(name, config, files), *options, **more)
 
     return make
-
-
-HELLO = """\
-build:
-  python_version: "3.11"
-  python_packages:
-    - six==1.16.0
-predict: predict.py:Predictor
-"""
 
 
 @pytest.fixture(scope="session")
