@@ -21,7 +21,7 @@ __all__ = ["explain_failure"]
 _TAIL_LINES = 20
 _EXIT = re.compile(r"did not complete successfully: exit code: (\d+)")
 _SECRET = re.compile(r"failed to solve: secret (\S+): not found")
-_AGENT = re.compile(r'no SSH key "([^"]+)" forwarded|unset ssh forward key (\S+)')
+_AGENT = re.compile(r'(?:no SSH key "|unset ssh forward key |no ssh with id )([^"\s]+)')
 _ABSENT = re.compile(r'"/([^"]+)": not found')
 
 # What the last lines of a step say, and what to do.
@@ -57,7 +57,7 @@ def explain_failure(failure: BuildFailed, lines: SourceMap, config: Config | Non
         return report("COG632", f"the secret `{secret[1]}` is needed and was not given", span, hint=hint)
     agent = _AGENT.search(failure.text)
     if agent is not None:
-        name = agent[1] or agent[2]
+        name = agent[1]
         hint = f"cogc build --ssh {name if name == 'default' else f'{name}=SOCKET'}"
         return report("COG660", f"the ssh agent `{name}` is needed and was not given", span, hint=hint)
     exit_code = _EXIT.search(failure.text)
