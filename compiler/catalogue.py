@@ -92,6 +92,7 @@ CATALOGUE: dict[str, Entry] = {
     "COG209": Entry("insecure-git-url", "warning", "The git:// protocol is no longer served by most hosts."),
     "COG210": Entry("item-not-one-line", "error", "An item of `python_packages` is not one line of text."),
     "COG211": Entry("credentials-in-requirement", "warning", "A requirement carries a password in its URL."),
+    "COG212": Entry("short-commit", "warning", "The hash of a commit is shortened too much."),
     # COG22x: resolution
     "COG220": Entry("no-wheel-for-python", "warning", "A pinned package has no wheel for the chosen Python."),
     "COG221": Entry("no-common-python", "error", "No Python version suits all pinned packages."),

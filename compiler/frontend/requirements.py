@@ -124,7 +124,7 @@ def parse_requirements(
     `name` is the file's path relative to the project root. The requirements come in the order of the lines,
     those of an included file in place of the line that includes it; a file included twice counts once.
 
-    Errors: COG200 and COG201 for included files; COG202 to COG205 and COG207 to COG209 for lines.
+    Errors: COG200 and COG201 for included files; COG202 to COG205, COG207 to COG209 and COG212 for lines.
     """
     reader = _Reader(files)
     path = posixpath.normpath(name)
@@ -421,7 +421,7 @@ def _editable(statement: _Statement, directive: LineOption, scope: _Scope) -> _R
         made = _made(
             statement, kind="editable", text=f"-e {quoted(value)}", name=name, extras=extras, marker=marker, url=url
         )
-        return made, _git_protocol(statement, url)
+        return made, _git_url(statement, url)
     if _ANY_SCHEME.match(url):
         return _opaque(statement.line, scope, "`-e` needs a directory or a VCS URL such as `git+https://…`")
     message = f"editable requirement `{_shortened(value)}` is not supported: the project is copied after the install"
@@ -468,7 +468,7 @@ def _direct_reference(statement: _Statement, scope: _Scope, url: str) -> _Result
         marker=str(parsed.marker) if parsed.marker else None,
         url=parsed.url,
     )
-    return requirement, _git_protocol(statement, parsed.url)
+    return requirement, _git_url(statement, parsed.url)
 
 
 def _bare_url(statement: _Statement, scope: _Scope) -> _Result:
@@ -491,7 +491,7 @@ def _bare_url(statement: _Statement, scope: _Scope) -> _Result:
         marker=marker,
         url=url,
     )
-    return requirement, _git_protocol(statement, url)
+    return requirement, _git_url(statement, url)
 
 
 def _without_marker(url: str) -> tuple[str, str | None]:
@@ -519,13 +519,20 @@ def _wheel_name(path: str) -> str | None:
         return None
 
 
-def _git_protocol(statement: _Statement, url: str) -> tuple[Diagnostic, ...]:
+def _git_url(statement: _Statement, url: str) -> tuple[Diagnostic, ...]:
+    """Warnings: COG209, COG212."""
+    found: list[Diagnostic] = []
     scheme = "git+git://"
-    if not url.lower().startswith(scheme):
-        return ()
-    span = statement.line.span_of(url[: len(scheme)])
-    message = "the git:// protocol is not encrypted, and most hosts no longer serve it"
-    return (report("COG209", message, span, hint="use `git+https://`"),)
+    if url.lower().startswith(scheme):
+        span = statement.line.span_of(url[: len(scheme)])
+        message = "the git:// protocol is not encrypted, and most hosts no longer serve it"
+        found.append(report("COG209", message, span, hint="use `git+https://`"))
+    # Letters and digits: a name of so few of these is hardly that of a branch or a tag.
+    commit = re.search(r"@(?=[a-f]*\d)(?=\d*[a-f])([0-9a-f]{1,5})(?:#|$)", url)
+    if url.startswith("git+") and commit:
+        message = f"`{commit[1]}` is too short for a commit: a shortened hash has at least six characters"
+        found.append(report("COG212", message, statement.line.span_of(commit[0].rstrip("#")), hint="write more of it"))
+    return tuple(found)
 
 
 def _is_artifact_name(text: str) -> bool:

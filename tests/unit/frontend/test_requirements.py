@@ -200,6 +200,15 @@ class TestUrls:
         requirement = clean(text)
         assert (requirement.url, requirement.marker) == ("https://example.com/a.zip", 'python_version < "3.11"')
 
+    @pytest.mark.parametrize("reference", ["2d16", "2d160", "1a#egg=x"])
+    def test_a_commit_that_is_shortened_too_much(self, reference: str) -> None:
+        _, (diagnostic,) = item(f"git+https://example.com/a@{reference}")
+        assert diagnostic.code == "COG212"
+
+    @pytest.mark.parametrize("reference", ["2d1602", "2d1602a", "v1", "2023", "dead", "1.0", "a/2d16"])
+    def test_other_references_are_taken_as_they_are(self, reference: str) -> None:
+        assert item(f"git+https://example.com/a@{reference}")[1] == ()
+
     def test_the_git_protocol_is_a_warning_at_the_scheme(self) -> None:
         requirement, (diagnostic,) = item("clip @ git+git://example.com/a")
         assert requirement is not None
