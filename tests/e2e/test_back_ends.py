@@ -6,7 +6,9 @@ import itertools
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +16,30 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from cogc.backends.llb.ops import Platform
+from cogc.backends.llb.schema import LLB
+from cogc.engines.buildkit.address import find_address
+from cogc.engines.buildkit.client import Bridge, Export, Result, build
+from cogc.engines.buildkit.context_files import ContextDirectory
+from cogc.engines.buildkit.grpc import Connection
+from cogc.engines.buildkit.session import Offers
+from cogc.engines.buildkit.transport import connect
 from tests.e2e.conftest import HELLO, MakeProject
-from tests.e2e.images import Engine, Entry, Image, Project
+from tests.e2e.images import Engine, Entry, Image, Project, cogc_program
+from tests.e2e.serving import CONFIG as SERVING
+from tests.e2e.serving import FILES as SERVED
+from tests.e2e.test_bases import CUDA, OWN_BASE
+from tests.e2e.test_completed_schema import CONFIG as COMPLETED
+from tests.e2e.test_completed_schema import FILES as COMPLETED_FILES
+from tests.e2e.test_options import NATIVE
 from tests.e2e.test_packages import FILE as LINES_CONFIG
-from tests.e2e.test_packages import LINES
+from tests.e2e.test_packages import HASHED, LINES, SIX_WHEEL
 from tests.e2e.test_values import VALUES
 from tests.random_projects import random_configs, random_files, random_weights, words
 
 pytestmark = pytest.mark.engine
 
+PYTHON = "python:3.11-slim-bookworm"
 NUMBERS = itertools.count()
 SAID = st.builds(lambda text: f"echo {shlex.quote(text)} >> /opt/said", words).filter(lambda text: "<<" not in text)
 SCHEMA = json.dumps(
@@ -123,6 +140,29 @@ PROJECTS: dict[str, tuple[str, Mapping[str, str | bytes], tuple[str, ...]]] = {
         ("--use-cuda-base-image", "true", "--cuda-python", "image", "--openapi-schema", "schema.json"),
     ),
     "separate-weights": (HELLO, {"weights/large.bin": b"", "root.bin": b""}, ("--separate-weights",)),
+    # Weights beside code and beside small files, below others, and ignored.
+    "kinds-of-weights": (
+        HELLO.replace("build:\n", "build:\n  user: nobody\n"),
+        {
+            **dict.fromkeys(
+                ("large/a.bin", "large/deep/b.bin", "models/mixed.bin", "old/x.bin", "with blank/ü.bin"), b""
+            ),
+            "large/readme.txt": "small\n",
+            "models/code.py": "x = 1\n",
+            ".dockerignore": "old\n*.tmp\n",
+        },
+        (),
+    ),
+    "packages-with-hashes": (LINES_CONFIG, {"requirements/all.txt": HASHED.format(SIX_WHEEL, "0" * 64)}, ()),
+    "serving": (SERVING.format(python="3.11", packages="six==1.16.0"), SERVED, ()),
+    "schema-of-the-import": (COMPLETED, COMPLETED_FILES, ("--user", "nobody")),
+    "cuda-with-python-of-the-system": (CUDA, {}, ("--use-cuda-base-image=true", "--cuda-python", "apt")),
+}
+
+
+BASES = {
+    "cuda": ("nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04",),
+    "cuda-with-python-of-the-system": ("nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04",),
 }
 
 
@@ -144,6 +184,8 @@ def make(
 class Pair:
     """One project, built by both engines."""
 
+    images: dict[str, Image]
+
     def __init__(
         self,
         engine: Engine,
@@ -160,6 +202,13 @@ class Pair:
             words = ["build", "--engine", which, "-t", reference, "--progress", "quiet", *options]
             made.cogc(*words, environment={"THE_TOKEN": "t"})
             self.images[which] = Image(engine, reference)
+
+    @classmethod
+    def of(cls, **images: Image) -> Pair:
+        """Two images that are there."""
+        found = cls.__new__(cls)
+        found.images = images
+        return found
 
     def tree(self, which: str) -> dict[str, Entry]:
         found = self.images[which].tree(*ROOTS)
@@ -192,7 +241,53 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[tupl
 
 @pytest.mark.parametrize("name", PROJECTS)
 def test_both_back_ends_make_the_same_image(engine: Engine, project: MakeProject, name: str) -> None:
+    for image in BASES.get(name, ()):
+        if not engine.has(image):
+            pytest.skip(f"there is no {image} here")
     assert_equal(Pair(engine, project, name, *PROJECTS[name]))
+
+
+def test_a_base_with_a_python_of_the_system(engine: Engine, project: MakeProject, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(OWN_BASE)
+    base = engine.build("own-base", tmp_path)
+    config = HELLO.replace("build:\n", "build:\n  system_packages: [cowsay]\n")
+    assert_equal(Pair(engine, project, "own-base", config, {}, ("--base-image", base.reference)))
+
+
+def test_a_written_definition(engine: Engine, project: MakeProject, tmp_path: Path) -> None:
+    """What `cogc compile` writes, with options that `cogc build` has not, as `buildctl` would have it built."""
+    options = ("--strip", "--precompile", "--no-source")
+    made = make(project, "written", NATIVE, {"data/words.txt": "one\n"}, ())
+    theirs = engine.compile_and_build("written-docker", made, *options)
+    base = engine.text("image", "inspect", PYTHON)
+    (tmp_path / "base.json").write_text(base)
+    options += ("--base-config", f"{PYTHON}={tmp_path / 'base.json'}")
+    options += () if engine.has_containerd_store else ("--no-merge",)
+    words = [cogc_program(), "compile", *options, "--emit", "llb"]
+    definition = Written(subprocess.run(words, cwd=made.root, capture_output=True, check=True).stdout)
+    document = json.loads(made.compile(*options, "--emit", "image-config").stdout)
+    reference = engine.name("written-buildkit")
+
+    def frontend(bridge: Bridge) -> Result:
+        solved = bridge.solve(definition, evaluates=True)  # type: ignore[arg-type]
+        return Result(((Platform("linux", "amd64"), solved, document),))
+
+    connection = Connection(connect(find_address(None)))
+    try:
+        offers = Offers(directories={"context": ContextDirectory(made.root)})
+        export = Export(exporters=[("moby", {"name": f"docker.io/library/{reference}"})])
+        build(connection, offers, export, frontend, lambda change: None)
+    finally:
+        connection.close()
+    pair = Pair.of(docker=theirs, buildkit=Image(engine, reference))
+    assert_equal(pair)
+
+
+class Written:
+    """A definition that was read from a file."""
+
+    def __init__(self, data: bytes) -> None:
+        self.message = LLB.decode("Definition", data)
 
 
 @settings(
