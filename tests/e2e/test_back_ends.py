@@ -34,6 +34,7 @@ from tests.e2e.test_completed_schema import FILES as COMPLETED_FILES
 from tests.e2e.test_options import NATIVE
 from tests.e2e.test_packages import FILE as LINES_CONFIG
 from tests.e2e.test_packages import HASHED, LINES, SIX_WHEEL
+from tests.e2e.test_system import CONFIG as TRIXIE
 from tests.e2e.test_values import VALUES
 from tests.random_projects import random_configs, random_files, random_weights, words
 
@@ -156,11 +157,13 @@ PROJECTS: dict[str, tuple[str, Mapping[str, str | bytes], tuple[str, ...]]] = {
     "packages-with-hashes": (LINES_CONFIG, {"requirements/all.txt": HASHED.format(SIX_WHEEL, "0" * 64)}, ()),
     "serving": (SERVING.format(python="3.11", packages="six==1.16.0"), SERVED, ()),
     "schema-of-the-import": (COMPLETED, COMPLETED_FILES, ("--user", "nobody")),
+    "python-of-another-release": (TRIXIE, {}, ()),
     "cuda-with-python-of-the-system": (CUDA, {}, ("--use-cuda-base-image=true", "--cuda-python", "apt")),
 }
 
 
 BASES = {
+    "python-of-another-release": ("python:3.13-slim-trixie",),
     "cuda": ("nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04",),
     "cuda-with-python-of-the-system": ("nvidia/cuda:12.4.1-cudnn-devel-ubuntu22.04",),
 }

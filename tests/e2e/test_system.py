@@ -10,18 +10,19 @@ from tests.e2e.images import Engine, Image
 
 pytestmark = pytest.mark.engine
 
-
-@pytest.fixture(scope="module")
-def trixie(engine: Engine, image: Callable[..., Image]) -> Image:
-    if not engine.has("python:3.13-slim-trixie"):
-        pytest.skip("there is no python:3.13-slim-trixie here")
-    config = """\
+CONFIG = """\
 build:
   python_version: "3.13"
   system_packages: [libgl1-mesa-glx, cowsay]
 predict: predict.py:Predictor
 """
-    return image("trixie", config)
+
+
+@pytest.fixture(scope="module")
+def trixie(engine: Engine, image: Callable[..., Image]) -> Image:
+    if not engine.has("python:3.13-slim-trixie"):
+        pytest.skip("there is no python:3.13-slim-trixie here")
+    return image("trixie", CONFIG)
 
 
 def test_renamed_package_is_installed_by_its_new_name(trixie: Image) -> None:
