@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from cogc.engines.buildkit.context_files import ContextDirectory
 from cogc.engines.buildkit.grpc import Connection
 from cogc.engines.buildkit.session import Offers
 from cogc.engines.buildkit.transport import connect
+from tests.certificates import Authority
 from tests.e2e.conftest import HELLO, MakeProject
 from tests.e2e.images import Engine, Entry, Image, Project, cogc_program
 from tests.e2e.serving import CONFIG as SERVING
@@ -31,6 +33,7 @@ from tests.e2e.serving import FILES as SERVED
 from tests.e2e.test_bases import CUDA, OWN_BASE
 from tests.e2e.test_completed_schema import CONFIG as COMPLETED
 from tests.e2e.test_completed_schema import FILES as COMPLETED_FILES
+from tests.e2e.test_lock import CONFIG as LOCKED
 from tests.e2e.test_options import NATIVE
 from tests.e2e.test_packages import FILE as LINES_CONFIG
 from tests.e2e.test_packages import HASHED, LINES, SIX_WHEEL
@@ -88,7 +91,10 @@ PROJECTS: dict[str, tuple[str, Mapping[str, str | bytes], tuple[str, ...]]] = {
             "    - {command: 'sha256sum /key $(env | grep -c TOKEN) > /opt/seen || true', mounts:"
             " [{type: secret, id: key, target: /key}, {type: secret, id: token, env: TOKEN}]}\n"
             "    - {command: 'cp /mounted /opt/mounted && touch /kept/x', mounts:"
-            " [{type: bind, source: data/words.txt, target: /mounted}, {type: cache, id: kept, target: /kept}]}\n",
+            " [{type: bind, source: data/words.txt, target: /mounted}, {type: cache, id: kept, target: /kept}]}\n"
+            "    - {command: 'test ! -e /absent && echo ${ABSENT:-nothing} > /opt/absent', mounts:"
+            " [{type: secret, id: absent, target: /absent, required: false},"
+            " {type: secret, id: absent, env: ABSENT, required: false}]}\n",
         )
         + "environment: [A=1, 'B=$x \"y\"', 'PATH_LIKE=a:b']\n",
         {"data/words.txt": "one\n"},
@@ -185,7 +191,7 @@ def make(
 
 
 class Pair:
-    """One project, built by both engines."""
+    """One project, built by both engines, after the command `before`."""
 
     images: dict[str, Image]
 
@@ -197,13 +203,18 @@ class Pair:
         config: str,
         files: Mapping[str, str | bytes],
         options: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> None:
         made = make(project, name, config, files, options)
+        if before:
+            made.cogc(*before, environment=environment)
         self.images = {}
         for which in ("docker", "buildkit"):
             reference = engine.name(f"{which}-{name}")
             words = ["build", "--engine", which, "-t", reference, "--progress", "quiet", *options]
-            made.cogc(*words, environment={"THE_TOKEN": "t"})
+            made.cogc(*words, environment={"THE_TOKEN": "t", **(environment or {})})
             self.images[which] = Image(engine, reference)
 
     @classmethod
@@ -255,6 +266,18 @@ def test_a_base_with_a_python_of_the_system(engine: Engine, project: MakeProject
     base = engine.build("own-base", tmp_path)
     config = HELLO.replace("build:\n", "build:\n  system_packages: [cowsay]\n")
     assert_equal(Pair(engine, project, "own-base", config, {}, ("--base-image", base.reference)))
+
+
+def test_locked_packages_and_an_authority(
+    engine: Engine, project: MakeProject, served_repository: str, tmp_path: Path
+) -> None:
+    """Wheels, an archive and a repository, behind a certificate authority of one's own."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    authority = {"COG_CA_CERT": str(Authority(tmp_path / "authority").root / "ca.pem")}
+    files = {"requirements.txt": f"six==1.16.0\ndocopt==0.6.2\ngreeting @ {served_repository}@v1\n"}
+    before = ("lock", "--allow-builds")
+    assert_equal(Pair(engine, project, "locked", LOCKED, files, ("--locked",), environment=authority, before=before))
 
 
 def test_a_written_definition(engine: Engine, project: MakeProject, tmp_path: Path) -> None:
