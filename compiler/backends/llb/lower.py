@@ -621,7 +621,7 @@ def _pattern(path: str) -> str:
     trimmed.
 
     >>> print(_pattern("a[1]"), _pattern("!b "))
-    a\\[1\\] \\!b[ ]
+    a\[1\] \!b[ ]
     """
     last = len(path) - 1
     return "".join(_pattern_character(character, index in (0, last)) for index, character in enumerate(path))
