@@ -98,6 +98,13 @@ class TestExitCodes:
         assert main(["compile"]) == 130
         assert capsys.readouterr().err == "cogc: interrupted\n"
 
+    def test_130_when_interrupted_in_code_that_is_made(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Python remembers interrupts out of `exec`."""
+        made = 'from cogc import cli\ncli._run = lambda *_: exec("raise KeyboardInterrupt")\n'
+        (tmp_path / "sitecustomize.py").write_text(made)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        assert run("compile").returncode == 130
+
     @pytest.mark.parametrize("unbuffered", ["", "1"])
     def test_141_when_the_reader_of_a_pipe_goes_away(
         self, project: Path, unbuffered: str, monkeypatch: pytest.MonkeyPatch
