@@ -67,6 +67,10 @@ _OVER_SSH = (
 )
 _NO_NEW_HOSTS = f"{{ rm -f {_NEW_HOSTS}; rmdir /root/.ssh 2>/dev/null || true; }}"  # old clients make the directory
 _NO_LOCKS = "rm -f /tmp/uv-*.lock"
+# Of a wheel of the project uv notes the time, which differs from one build of the same to the next.
+_NO_TIMES = (
+    "find / -xdev -path '*.dist-info/uv_cache.json' \\\n      -execdir sed -i '/uv_cache\\.json,/d' RECORD \\; -delete"
+)
 _INSTALL = f"apt-get install -qqy --no-install-recommends \\\n      -o Dir::Cache::archives={APT_CACHE} "
 _LIBRARIES = (
     "ca-certificates libbz2-1.0 libexpat1 libffi8 liblzma5 libncursesw6 "
@@ -166,7 +170,7 @@ def python_packages(step: PythonPackages) -> str:
             f"      --index-strategy unsafe-best-match --link-mode copy --compile-bytecode{_words(step.options)} \\\n"
             f"      {files}"
         )
-        return _all(*before, install, *after, _NO_LOCKS)
+        return _all(*before, install, *((_NO_TIMES,) if step.artifacts else ()), *after, _NO_LOCKS)
     install = (
         f"{step.interpreter or 'python'} -m pip install --cache-dir /root/.cache/pip --root-user-action ignore \\\n"
         f"      --disable-pip-version-check{_words(step.options)} \\\n      {files}"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.comparison import ComparingEngine
 from tests.e2e.images import Engine, Image, Project
 from tests.e2e.serving import CONFIG, FILES
 
@@ -74,7 +75,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """The engine that the docker client talks to; without one the tests are skipped."""
     if shutil.which("docker") is None:
         pytest.skip("there is no docker client on the PATH")
-    engine = Engine(uuid.uuid4().hex[:12])
+    # With it, every project that tests build is built by the other back end as well.
+    kind = ComparingEngine if os.environ.get("COGC_TEST_BOTH") else Engine
+    engine = kind(uuid.uuid4().hex[:12])
     answer = engine.docker("info", "--format", "{{.ServerVersion}} {{.ServerErrors}}")
     version = answer.stdout.decode().strip()
     if answer.returncode or not version[:1].isdigit():
@@ -249,3 +252,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.section("image builds (seconds)")
         for name, seconds in engine.timings:
             terminalreporter.line(f"{seconds:7.2f}  {name}")
+        if isinstance(engine, ComparingEngine):
+            terminalreporter.section(f"{len(engine.compared)} projects compared")
+            for name, reason in engine.left_out:
+                terminalreporter.line(f"{name}: not compared: {reason}")

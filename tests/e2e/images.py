@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -95,17 +96,33 @@ class Project:
         stdin: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of cogc as a user does, in the project's directory."""
-        process = subprocess.run(
-            [cogc_program(), *arguments],
-            cwd=self.root,
-            env={**os.environ, **(environment or {})},
-            input=None if stdin is None else stdin.encode(),
-            capture_output=True,
-        )
+
+        def run() -> subprocess.CompletedProcess[bytes]:
+            return subprocess.run(
+                [cogc_program(), *arguments],
+                cwd=self.root,
+                env=self.environment(environment),
+                input=None if stdin is None else stdin.encode(),
+                capture_output=True,
+            )
+
+        process = run()
+        if check and process.returncode and _has_no_names(process.stderr):
+            process = run()
         # Not in text mode, which would take carriage returns for line breaks.
         output, errors = process.stdout.decode(), process.stderr.decode()
         assert not check or process.returncode == 0, errors + output
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    @staticmethod
+    def environment(more: Mapping[str, str] | None) -> dict[str, str]:
+        """The variables of a command."""
+        return {**os.environ, **(more or {})}
+
+
+def _has_no_names(log: bytes) -> bool:
+    """Whether a build failed because the network did not answer for names: that is tried once more."""
+    return re.search(b"failed to lookup address|Temporary failure (?:in name )?resol", log) is not None
 
 
 def cogc_program() -> str:
@@ -162,15 +179,10 @@ class Engine:
         """`docker build`. Raises BuildFailed with the log."""
         reference = self.name(name)
         started = time.monotonic()
-        process = self.docker(
-            "build",
-            "--progress=plain",
-            f"--tag={reference}",
-            *arguments,
-            str(context),
-            stdin=stdin,
-            environment=environment,
-        )
+        words = ["build", "--progress=plain", f"--tag={reference}", *arguments, str(context)]
+        process = self.docker(*words, stdin=stdin, environment=environment)
+        if process.returncode and _has_no_names(process.stderr):
+            process = self.docker(*words, stdin=stdin, environment=environment)
         log = process.stderr.decode("utf-8", "replace")
         if process.returncode:
             raise BuildFailed(log)

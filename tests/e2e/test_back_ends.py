@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,10 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cogc.backends.llb.ops import Platform
-from cogc.backends.llb.schema import LLB
-from cogc.engines.buildkit.address import find_address
-from cogc.engines.buildkit.client import Bridge, Export, Result, build
-from cogc.engines.buildkit.context_files import ContextDirectory
-from cogc.engines.buildkit.grpc import Connection
-from cogc.engines.buildkit.session import Offers
-from cogc.engines.buildkit.transport import connect
 from tests.certificates import Authority
+from tests.e2e.comparison import assert_equal, build_definition
 from tests.e2e.conftest import HELLO, MakeProject
-from tests.e2e.images import Engine, Entry, Image, Project, cogc_program
+from tests.e2e.images import Engine, Image, Project
 from tests.e2e.serving import CONFIG as SERVING
 from tests.e2e.serving import FILES as SERVED
 from tests.e2e.test_bases import CUDA, OWN_BASE
@@ -59,11 +50,6 @@ SCHEMA = json.dumps(
         },
     }
 )
-
-# Left out: what the engine mounts into every container, and the time-stamped caches of the package manager.
-ROOTS = ("/bin", "/etc", "/home", "/lib", "/opt", "/root", "/sbin", "/src", "/tmp", "/usr", "/var")
-MOUNTED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab")
-CHANGING = re.compile(r"\.pyc$|^/var/(?:log|cache|lib/(?:apt|dpkg))/|^/etc/ld\.so\.cache$|^/tmp/|^/var/tmp/")
 
 PROJECTS: dict[str, tuple[str, Mapping[str, str | bytes], tuple[str, ...]]] = {
     "hello": (HELLO, {"data/words.txt": "one\n", "odd/a b": "", "odd/-x": "", "odd/ü": "ü", "odd/[1]*": ""}, ()),
@@ -190,67 +176,28 @@ def make(
     return made
 
 
-class Pair:
+def both(
+    engine: Engine,
+    project: MakeProject,
+    name: str,
+    config: str,
+    files: Mapping[str, str | bytes],
+    options: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
+) -> tuple[Image, Image]:
     """One project, built by both engines, after the command `before`."""
-
-    images: dict[str, Image]
-
-    def __init__(
-        self,
-        engine: Engine,
-        project: MakeProject,
-        name: str,
-        config: str,
-        files: Mapping[str, str | bytes],
-        options: Sequence[str],
-        *,
-        environment: Mapping[str, str] | None = None,
-        before: Sequence[str] = (),
-    ) -> None:
-        made = make(project, name, config, files, options)
-        if before:
-            made.cogc(*before, environment=environment)
-        self.images = {}
-        for which in ("docker", "buildkit"):
-            reference = engine.name(f"{which}-{name}")
-            words = ["build", "--engine", which, "-t", reference, "--progress", "quiet", *options]
-            made.cogc(*words, environment={"THE_TOKEN": "t", **(environment or {})})
-            self.images[which] = Image(engine, reference)
-
-    @classmethod
-    def of(cls, **images: Image) -> Pair:
-        """Two images that are there."""
-        found = cls.__new__(cls)
-        found.images = images
-        return found
-
-    def tree(self, which: str) -> dict[str, Entry]:
-        found = self.images[which].tree(*ROOTS)
-        return {path: _comparable(path, entry) for path, entry in found.items() if path not in MOUNTED}
-
-    def config(self, which: str) -> dict[str, Any]:
-        image = self.images[which]
-        config = dict(image.config)
-        config["Labels"] = {key: value.replace(f"{which}-", "") for key, value in image.labels.items()}
-        return {key: value for key, value in config.items() if value}
-
-
-def _comparable(path: str, entry: Entry) -> Entry:
-    """What must be the same: of files that tell the time only that they are there."""
-    return Entry(entry.mode, entry.owner, 0, "") if CHANGING.search(path) else entry
-
-
-def assert_equal(pair: Pair) -> None:
-    """The same files with modes, owners, contents and links, and the same configuration and labels."""
-    assert differences(pair.tree("buildkit"), pair.tree("docker")) == []
-    assert differences(pair.config("buildkit"), pair.config("docker")) == []
-
-
-def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """The first of them: whole trees would be too much to print."""
-    names = sorted(ours.keys() | theirs.keys())
-    found = [(name, ours.get(name), theirs.get(name)) for name in names if ours.get(name) != theirs.get(name)]
-    return found[:10]
+    made = make(project, name, config, files, options)
+    if before:
+        made.cogc(*before, environment=environment)
+    images = []
+    for which in ("buildkit", "docker"):
+        reference = engine.name(f"{which}-{name}")
+        words = ["build", "--engine", which, "-t", reference, "--progress", "quiet", *options]
+        made.cogc(*words, environment={"THE_TOKEN": "t", **(environment or {})})
+        images.append(Image(engine, reference))
+    return images[0], images[1]
 
 
 @pytest.mark.parametrize("name", PROJECTS)
@@ -258,14 +205,14 @@ def test_both_back_ends_make_the_same_image(engine: Engine, project: MakeProject
     for image in BASES.get(name, ()):
         if not engine.has(image):
             pytest.skip(f"there is no {image} here")
-    assert_equal(Pair(engine, project, name, *PROJECTS[name]))
+    assert_equal(*both(engine, project, name, *PROJECTS[name]))
 
 
 def test_a_base_with_a_python_of_the_system(engine: Engine, project: MakeProject, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(OWN_BASE)
     base = engine.build("own-base", tmp_path)
     config = HELLO.replace("build:\n", "build:\n  system_packages: [cowsay]\n")
-    assert_equal(Pair(engine, project, "own-base", config, {}, ("--base-image", base.reference)))
+    assert_equal(*both(engine, project, "own-base", config, {}, ("--base-image", base.reference)))
 
 
 def test_locked_packages_and_an_authority(
@@ -277,43 +224,15 @@ def test_locked_packages_and_an_authority(
     authority = {"COG_CA_CERT": str(Authority(tmp_path / "authority").root / "ca.pem")}
     files = {"requirements.txt": f"six==1.16.0\ndocopt==0.6.2\ngreeting @ {served_repository}@v1\n"}
     before = ("lock", "--allow-builds")
-    assert_equal(Pair(engine, project, "locked", LOCKED, files, ("--locked",), environment=authority, before=before))
+    assert_equal(*both(engine, project, "locked", LOCKED, files, ("--locked",), environment=authority, before=before))
 
 
-def test_a_written_definition(engine: Engine, project: MakeProject, tmp_path: Path) -> None:
+def test_a_written_definition(engine: Engine, project: MakeProject) -> None:
     """What `cogc compile` writes, with options that `cogc build` has not, as `buildctl` would have it built."""
     options = ("--strip", "--precompile", "--no-source")
     made = make(project, "written", NATIVE, {"data/words.txt": "one\n"}, ())
     theirs = engine.compile_and_build("written-docker", made, *options)
-    base = engine.text("image", "inspect", PYTHON)
-    (tmp_path / "base.json").write_text(base)
-    options += ("--base-config", f"{PYTHON}={tmp_path / 'base.json'}")
-    options += () if engine.has_containerd_store else ("--no-merge",)
-    words = [cogc_program(), "compile", *options, "--emit", "llb"]
-    definition = Written(subprocess.run(words, cwd=made.root, capture_output=True, check=True).stdout)
-    document = json.loads(made.compile(*options, "--emit", "image-config").stdout)
-    reference = engine.name("written-buildkit")
-
-    def frontend(bridge: Bridge) -> Result:
-        solved = bridge.solve(definition, evaluates=True)  # type: ignore[arg-type]
-        return Result(((Platform("linux", "amd64"), solved, document),))
-
-    connection = Connection(connect(find_address(None)))
-    try:
-        offers = Offers(directories={"context": ContextDirectory(made.root)})
-        export = Export(exporters=[("moby", {"name": f"docker.io/library/{reference}"})])
-        build(connection, offers, export, frontend, lambda change: None)
-    finally:
-        connection.close()
-    pair = Pair.of(docker=theirs, buildkit=Image(engine, reference))
-    assert_equal(pair)
-
-
-class Written:
-    """A definition that was read from a file."""
-
-    def __init__(self, data: bytes) -> None:
-        self.message = LLB.decode("Definition", data)
+    assert_equal(build_definition(engine, made, "written-buildkit", options, images=[PYTHON]), theirs)
 
 
 @settings(
@@ -331,4 +250,4 @@ def test_random_projects(
     name = f"random-{next(NUMBERS)}"
     files = {**more, **dict.fromkeys(large, b"")}
     options = ("--secret", "id=s,src=key.txt", "--secret", "id=t,env=THE_TOKEN")
-    assert_equal(Pair(engine, project, name, json.dumps(config, ensure_ascii=False), files, options))
+    assert_equal(*both(engine, project, name, json.dumps(config, ensure_ascii=False), files, options))

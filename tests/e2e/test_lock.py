@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,7 +49,10 @@ def locked(project: MakeProject, distributions: dict[str, bytes], served_reposit
     return made
 
 
-def test_two_clean_builds_install_the_same_files(engine: Engine, locked: Project) -> None:
+def test_two_clean_builds_install_the_same_files(engine: Engine, locked: Project, tmp_path: Path) -> None:
+    """From two copies of the project, whose files were not written at the same time."""
+    copy = Project(tmp_path / locked.root.name)
+    shutil.copytree(locked.root, copy.root, copy_function=shutil.copyfile)
     lock = lock_of(locked)["platforms"][0]
     names = {each["name"]: each for each in lock["packages"]}
     assert {"six", "requests", "urllib3", "docopt", "greeting", "greeting-wheel"} <= set(names)
@@ -55,7 +60,8 @@ def test_two_clean_builds_install_the_same_files(engine: Engine, locked: Project
     assert names["greeting-wheel"]["source"] == "project"
     assert names["docopt"]["file"].endswith(".tar.gz")
     images = [
-        engine.compile_and_build(f"locked-{number}", locked, "--locked", build=["--no-cache"]) for number in (1, 2)
+        engine.compile_and_build(f"locked-{number}", made, "--locked", build=["--no-cache"])
+        for number, made in enumerate((locked, copy))
     ]
     first, second = map(installed, images)
     assert len(first) > 1000

@@ -17,4 +17,5 @@ def test_examples_are_true(path: Path) -> None:
     names = ["cogc", *path.with_suffix("").parts]
     module = importlib.import_module(".".join(names).removesuffix(".__init__"))
     failed, tried = doctest.testmod(module)
-    assert tried and not failed
+    assert tried
+    assert not failed
