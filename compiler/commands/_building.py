@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from ..diagnostics import Diagnostic, has_errors, report
 from ..disk import describe
 from ..engines.outputs import STANDARD_OUTPUT
-from ..engines.ssh_agents import SshAgent
 from ..ir.ssh import KNOWN_HOSTS, fetches_over_ssh
 from ..record import record
 from ._buildkit import buildkit_request
@@ -32,7 +31,7 @@ from ._reporter import StandardErrorReporter
 from ._revision import revision_labels
 from ._secrets import Secret, check_secrets, parse_secret
 from ._sizes import size_text
-from ._ssh import check_agents, known_hosts, parse_agents
+from ._ssh import Mounted, check_agents, known_hosts, parse_agents
 
 if TYPE_CHECKING:
     from ..driver import Compilation, Source
@@ -150,9 +149,7 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
     reporter = StandardErrorReporter(debug=arguments.debug)
     reporter.project = project
     docker = DockerCli(reporter)
-    secrets, problems = _secrets(arguments, project, compilation)
-    found += problems
-    agents, problems = _agents(arguments, project, compilation)
+    mounted, problems = _mounted(arguments, project, compilation)
     found += problems
     text, problems = _own_dockerfile(arguments)
     found += problems
@@ -161,10 +158,10 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
     if arguments.format == "text":
         show(found, project)
     image = compilation.resolved.summary.image
-    request = _request(arguments, project, compilation, (secrets, agents), text, goes_to)
+    request = _request(arguments, project, compilation, mounted, text, goes_to)
     direct, problems = (None, ())
     if arguments.engine == "buildkit":
-        direct, problems = buildkit_request(arguments, image, request.build.labels, (secrets, agents), goes_to, text)
+        direct, problems = buildkit_request(arguments, image, request.build.labels, mounted, goes_to, text)
         if direct is not None and further:
             direct = replace(direct, others=_compiled_for(arguments, further))
     if has_errors(problems):
@@ -249,6 +246,19 @@ def _compiled(arguments: argparse.Namespace) -> tuple[Project, Source, Compilati
     return project, source, compilation, found
 
 
+def _mounted(
+    arguments: argparse.Namespace, project: Project, compilation: Compilation
+) -> tuple[Mounted, tuple[Diagnostic, ...]]:
+    secrets, found = _secrets(arguments, project, compilation)
+    agents, problems = parse_agents(arguments.ssh, project.root)
+    is_own = arguments.dockerfile is not None
+    found += (*problems, *check_agents(agents, None if is_own else compilation.resolved))
+    assert compilation.config is not None
+    if compilation.config.build.dockerfile_template is not None:  # which may mount what cog.yaml does not name
+        found = tuple(problem for problem in found if problem.code != "COG633")
+    return Mounted(secrets=secrets, agents=agents), found
+
+
 def _secrets(
     arguments: argparse.Namespace, project: Project, compilation: Compilation
 ) -> tuple[tuple[Secret, ...], tuple[Diagnostic, ...]]:
@@ -266,21 +276,7 @@ def _secrets(
     secrets += [hosts] if hosts is not None else []
     further = frozenset([KNOWN_HOSTS] if fetches_over_ssh(compilation.resolved) else [])
     problems += tuple(check_secrets(secrets, compilation.config, further))
-    if compilation.config.build.dockerfile_template is not None:  # which may mount what cog.yaml does not name
-        problems = tuple(problem for problem in problems if problem.code != "COG633")
     return tuple(secrets), problems
-
-
-def _agents(
-    arguments: argparse.Namespace, project: Project, compilation: Compilation
-) -> tuple[tuple[SshAgent, ...], tuple[Diagnostic, ...]]:
-    agents, found = parse_agents(arguments.ssh, project.root)
-    assert compilation.config is not None
-    is_own = arguments.dockerfile is not None
-    found += tuple(check_agents(agents, None if is_own else compilation.resolved))
-    if compilation.config.build.dockerfile_template is not None:  # which may mount what cog.yaml does not name
-        found = tuple(problem for problem in found if problem.code != "COG633")
-    return agents, found
 
 
 def _own_dockerfile(arguments: argparse.Namespace) -> tuple[str | None, tuple[Diagnostic, ...]]:
@@ -298,7 +294,7 @@ def _request(
     arguments: argparse.Namespace,
     project: Project,
     compilation: Compilation,
-    mounted: tuple[tuple[Secret, ...], tuple[SshAgent, ...]],
+    mounted: Mounted,
     dockerfile: str | None,
     goes_to: Destinations,
 ) -> ImageRequest:
@@ -315,8 +311,8 @@ def _request(
         dockerfile="",
         labels=tuple(labels),
         build_args=tuple(arguments.build_arg),
-        secrets=tuple(secret.words for secret in mounted[0]),
-        agents=tuple(agent.words for agent in mounted[1]),
+        secrets=tuple(secret.words for secret in mounted.secrets),
+        agents=tuple(agent.words for agent in mounted.agents),
         platform=arguments.platform,
         builder=arguments.builder,
         cache_from=tuple(arguments.cache_from),

@@ -10,9 +10,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ..diagnostics import Diagnostic, has_errors, report
-from ..engines.ssh_agents import SshAgent
 from ._outputs import Destinations
-from ._secrets import Secret
+from ._ssh import Mounted
 
 if TYPE_CHECKING:
     from ..engines.buildkit.model_image import BuildkitRequest
@@ -29,7 +28,7 @@ def buildkit_request(
     arguments: argparse.Namespace,
     image: str,
     labels: Sequence[tuple[str, str]],
-    mounted: tuple[Sequence[Secret], Sequence[SshAgent]],
+    mounted: Mounted,
     goes_to: Destinations,
     dockerfile: str | None,
 ) -> tuple[BuildkitRequest | None, tuple[Diagnostic, ...]]:
@@ -48,8 +47,8 @@ def buildkit_request(
     request = BuildkitRequest(
         name=image,
         labels=tuple(labels),
-        secrets=tuple((secret.id, secret.file, secret.variable) for secret in mounted[0]),
-        agents=tuple(mounted[1]),
+        secrets=tuple((secret.id, secret.file, secret.variable) for secret in mounted.secrets),
+        agents=mounted.agents,
         platform=arguments.platform,
         builder=arguments.builder,
         cache_from=cache_from,

@@ -10,12 +10,21 @@ from ..diagnostics import Diagnostic, report
 from ..engines.ssh_agents import SshAgent, agent_problem
 from ..ir.nodes import ResolvedBuild
 from ..ir.ssh import KNOWN_HOSTS, fetches_over_ssh, ssh_mounts_of
+from ..record import record
 from ._secrets import Secret
 
-__all__ = ["check_agents", "known_hosts", "parse_agents"]
+__all__ = ["Mounted", "check_agents", "known_hosts", "parse_agents"]
 
 _HINT = "write default, ID=SOCKET or ID=KEY[,KEY…]"
 _USERS_KNOWN_HOSTS = "~/.ssh/known_hosts"
+
+
+@record
+class Mounted:
+    """What steps of a build may use, and what nothing keeps."""
+
+    secrets: tuple[Secret, ...]
+    agents: tuple[SshAgent, ...]
 
 
 def parse_agents(texts: Sequence[str], root: Path) -> tuple[tuple[SshAgent, ...], tuple[Diagnostic, ...]]:

@@ -36,7 +36,7 @@ def connect(address: Address) -> Stream:
 
 
 def session_opener(address: Address) -> OpenSession | None:
-    """How a session becomes a connection of its own, which takes a third of the work of one within another.
+    """How a session becomes a connection of its own, which takes less than half the work of one within another.
 
     Docker's engine offers that. None where it is not at a socket of this machine, and a second way there may be slow.
     """
