@@ -105,6 +105,20 @@ def test_secrets_come_from_the_command_line(engine: Engine, frontend: str, proje
     assert done.returncode == 0, done.stderr.decode()
 
 
+def test_builds_at_once_get_the_files_of_their_own(engine: Engine, frontend: str, project: MakeProject) -> None:
+    config = f"# syntax={frontend}\n" + HELLO.replace("  python_packages:\n    - six==1.16.0\n", "")
+    names = [engine.name(f"at-once-{number}") for number in range(4)]
+    running = []
+    for name in names:
+        made = project(name, config, {"who.txt": name})
+        words = ("docker", "build", "--file", str(made.root / "cog.yaml"), "--tag", name, str(made.root))
+        running.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+    for build in running:
+        _, log = build.communicate(timeout=300)
+        assert build.returncode == 0, log.decode()
+    assert [Image(engine, name).output("cat", "/src/who.txt") for name in names] == names
+
+
 # -- other programs that build ---------------------------------------------------------------------------
 
 
@@ -173,6 +187,9 @@ def test_compose(
     image = Image(engine, name)
     assert image.labels["team"] == "a b"
     assert image.output("ls", "/src").split() == ["cog.yaml", "predict.py"]
+    done = compose(declared, {**build, "target": "packages"}, image=name)
+    assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
+    assert image.run("ls", "/src").returncode != 0, "a target stops there"
 
 
 def test_compose_shows_errors_in_the_configuration(
