@@ -83,7 +83,8 @@ def test_buildctl_reads_the_definition(project: MakeProject) -> None:
     if shutil.which("buildctl") is None:
         pytest.skip("there is no buildctl on the PATH")
     made = project("dumped", HELLO)
-    raw = subprocess.run(["cogc", "compile", "--emit", "llb"], cwd=made.root, capture_output=True, check=True).stdout
+    words = (cogc_program(), "compile", "--emit", "llb")
+    raw = subprocess.run(words, cwd=made.root, capture_output=True, check=True).stdout
     shown = subprocess.run(["buildctl", "debug", "dump-llb"], input=raw, capture_output=True, check=True).stdout
     digests = [json.loads(line)["Digest"] for line in shown.splitlines() if line.strip()]
     assert len(digests) == len(LLB.decode("Definition", raw)["def"])
