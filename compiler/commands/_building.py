@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Built", "Refused", "add_image_arguments", "build_project", "document_of", "tell"]
 
+_LAST_SECOND = 253_402_300_799  # of the year 9999: images have no later one
 PROGRESS = ("auto", "tty", "plain", "quiet")
 
 
@@ -134,6 +135,7 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
     goes_to, problems = destinations(arguments)
     if problems:
         raise Refused(fail(problems, None, arguments.format))
+    _check_values(arguments)
     further = _further_platforms(arguments)
     project, origin, compilation, found = _compiled(arguments)
     config = compilation.config
@@ -192,6 +194,20 @@ def build_project(arguments: argparse.Namespace, name: str | None, *, needs_name
     return Built(
         project=project, image=built, layers=layers, found=(*found, *built.found), docker=docker, destinations=goes_to
     )
+
+
+def _check_values(arguments: argparse.Namespace) -> None:
+    """Raises Refused with COG503 for values of options that no engine can use."""
+    found = [
+        report("COG503", f"--{option} {text}: it has no name", hint="write NAME=VALUE")
+        for option, texts in (("label", arguments.label), ("build-arg", arguments.build_arg))
+        for text in texts
+        if not text.partition("=")[0].strip()
+    ]
+    if arguments.timestamp > _LAST_SECOND:
+        found.append(report("COG503", f"--timestamp {arguments.timestamp}: the last second is {_LAST_SECOND}"))
+    if found:
+        raise Refused(fail(found, None, arguments.format))
 
 
 def _further_platforms(arguments: argparse.Namespace) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ..diagnostics import Diagnostic, has_errors, report
+from ._fields import fields_of
 from ._outputs import Destinations
 from ._ssh import Mounted
 
@@ -21,6 +21,7 @@ __all__ = ["buildkit_request"]
 _CACHES_TO = ("registry", "inline", "local", "gha", "s3", "azblob")
 _CACHES_FROM = ("registry", "local", "gha", "s3", "azblob")
 _PLACE = {"--cache-from": "src", "--cache-to": "dest"}
+_YES, _NO = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
@@ -42,6 +43,7 @@ def buildkit_request(
     build_args = _build_args(arguments, found, has_dockerfile=dockerfile is not None)
     cache_from = _caches("--cache-from", arguments.cache_from, _CACHES_FROM, found)
     cache_to = _caches("--cache-to", arguments.cache_to, _CACHES_TO, found)
+    attestations = _attestations(arguments, found)
     if has_errors(found):
         return None, tuple(found)
     request = BuildkitRequest(
@@ -54,7 +56,7 @@ def buildkit_request(
         cache_from=cache_from,
         cache_to=cache_to,
         uses_cache=not arguments.no_cache,
-        attestations=_attestations(arguments),
+        attestations=attestations,
         dockerfile=dockerfile,
         build_args=build_args,
         outputs=goes_to.outputs,
@@ -82,15 +84,20 @@ def _build_args(
     return tuple(given.items())
 
 
-def _attestations(arguments: argparse.Namespace) -> tuple[tuple[str, str], ...]:
-    """What is asked for about the image, as (name, attributes)."""
+def _attestations(arguments: argparse.Namespace, found: list[Diagnostic]) -> tuple[tuple[str, str], ...]:
+    """What is asked for about the image, as (name, attributes). Error: COG503 for a value that says nothing."""
     given = {"provenance": arguments.provenance, "sbom": arguments.sbom}
     plain = {"provenance": "mode=min", "sbom": ""}
-    return tuple(
-        (name, plain[name] if value == "true" else value)
-        for name, value in given.items()
-        if value not in (None, "false")
-    )
+    wanted = []
+    for name, value in given.items():
+        if value is None or value in _NO:
+            continue
+        fields = fields_of(value)
+        if value not in _YES and not (fields and all("=" in field for field in fields)):
+            found.append(report("COG503", f"--{name} {value}: write true, false or NAME=VALUE"))
+        if "disabled=true" not in fields:
+            wanted.append((name, plain[name] if value in _YES else value))
+    return tuple(wanted)
 
 
 def _caches(
@@ -99,7 +106,7 @@ def _caches(
     """Values such as `type=registry,ref=…`, or a reference alone. Errors: COG503."""
     caches: list[tuple[str, dict[str, str]]] = []
     for text in texts:
-        fields = next(csv.reader([text]), [])
+        fields = fields_of(text)
         if len(fields) == 1 and "=" not in fields[0]:
             fields = ["type=registry", f"ref={fields[0]}"]
         attributes = {name: value for name, _, value in (field.partition("=") for field in fields)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from ..diagnostics import Diagnostic, report
 from ..engines.outputs import STANDARD_OUTPUT, Output
 from ..record import record
+from ._fields import fields_of
 
 __all__ = ["Destinations", "add_output_arguments", "destinations"]
 
@@ -71,7 +71,7 @@ def destinations(arguments: argparse.Namespace) -> tuple[Destinations, tuple[Dia
 
 
 def _parse(text: str, found: list[Diagnostic]) -> Output | None:
-    fields = next(csv.reader([text]), [])
+    fields = fields_of(text)
     if fields == [text] and not text.startswith("type="):
         fields = ["type=tar", "dest=-"] if text == STANDARD_OUTPUT else ["type=local", f"dest={text}"]
     attributes: dict[str, str] = {}

@@ -5,7 +5,6 @@ Only names and places are looked at, never what a secret holds.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from ..diagnostics import Diagnostic, report
 from ..frontend.config import Config, SecretMount
 from ..record import record
+from ._fields import fields_of
 
 __all__ = ["Secret", "check_secrets", "parse_secret"]
 
@@ -40,7 +40,7 @@ def parse_secret(text: str, root: Path) -> tuple[Secret | None, tuple[Diagnostic
     `type` (`file` or `env`; with `env`, `src` names the variable), in any case.
     """
     fields: dict[str, str] = {}
-    for field in next(csv.reader([text]), []):
+    for field in fields_of(text):
         key, equals, value = field.partition("=")
         key = {"source": "src"}.get(key.strip().lower(), key.strip().lower())
         if not equals:
@@ -102,5 +102,5 @@ def _wrong(text: str, why: str) -> tuple[None, tuple[Diagnostic, ...]]:
 
 
 def _csv(*fields: str) -> str:
-    quoted = [f'"{field.replace(chr(34), chr(34) * 2)}"' if set(field) & set(',"') else field for field in fields]
+    quoted = [f'"{field.replace(chr(34), chr(34) * 2)}"' if set(field) & set(',"\r\n') else field for field in fields]
     return ",".join(quoted)

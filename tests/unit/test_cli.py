@@ -660,3 +660,18 @@ class TestCertificate:
 def test_the_module_runs_as_a_program() -> None:
     assert run("--version").stdout == f"cogc version {__version__}\n"
     assert cli.__doc__
+
+
+def test_no_bytes_are_printed_to_a_terminal() -> None:
+    ours, its = os.openpty()
+    try:
+        words = [sys.executable, "-m", "cogc", "compile", "--emit", "llb"]
+        done = subprocess.run(words, stdout=its, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+        assert done.returncode == 1
+        assert "error[COG503]: --emit llb: a terminal shows no bytes" in done.stderr
+        os.set_blocking(ours, False)
+        with pytest.raises(BlockingIOError):
+            os.read(ours, 1)
+    finally:
+        os.close(ours)
+        os.close(its)

@@ -45,6 +45,8 @@ def read(*words: str, format: str = "text") -> tuple[Destinations, list[str]]:
         (("-o", "type=oci,tar=false,dest=d"), [Output("oci", {"tar": "false"}, "d")], False, False),
         (("-o", "type=cacheonly"), [Output("cacheonly")], False, False),
         (("-o", "type=local,dest=a=b"), [Output("local", {}, "a=b")], False, False),
+        (("-o", "two\nlines"), [Output("local", {}, "two\nlines")], False, False),
+        (("-o", 'type=tar,"dest=a ""b"", c"'), [Output("tar", {}, 'a "b", c')], False, False),
     ],
 )
 def test_where_it_goes(words: tuple[str, ...], outputs: list[Output], loads: bool, pushes: bool) -> None:

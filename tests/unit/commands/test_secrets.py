@@ -15,6 +15,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "project/sub").mkdir(parents=True)
     (tmp_path / "project/pip.conf").write_text("x")
     (tmp_path / "project/a,b.conf").write_text("x")
+    (tmp_path / "project/two\nlines").write_text("x")
     (tmp_path / "project/sub/here.conf").write_text("x")
     monkeypatch.chdir(tmp_path / "project/sub")
     monkeypatch.setenv("TOKEN", "value")
@@ -28,6 +29,7 @@ FILES = {
     "id=pip,src=here.conf": "sub/here.conf",
     'id=pip,"src=a,b.conf"': "a,b.conf",
     "id=pip.conf": "pip.conf",
+    "id=pip,src=two\nlines": "two\nlines",
 }
 
 
@@ -38,7 +40,7 @@ def test_files_are_looked_for_here_and_then_in_the_project(root: Path, text: str
     assert secret is not None
     assert secret.file == root / path
     assert secret.words == (
-        f'id={secret.id},"src={root / path}"' if "," in path else f"id={secret.id},src={root / path}"
+        f'id={secret.id},"src={root / path}"' if {",", "\n"} & set(path) else f"id={secret.id},src={root / path}"
     )
 
 

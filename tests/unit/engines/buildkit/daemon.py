@@ -23,7 +23,8 @@ Script = Callable[["Daemon", dict[str, Any]], None]
 
 
 class Daemon:
-    """Listens at `path` until it is closed. `returned` is what frontends gave back.
+    """Listens at `path` until it is closed. `solved` are the requests for builds, `returned` is what
+    frontends gave back.
 
     With `upgrades` it is asked as Docker's engine is; `asked` are the paths, `exposed` the methods of a session that is
     a connection of its own, which only works with `has_sessions`.
@@ -39,6 +40,7 @@ class Daemon:
         self.asked: list[str] = []
         self.exposed: list[str] = []
         self.returned: list[dict[str, Any]] = []
+        self.solved: list[dict[str, Any]] = []
         self.capabilities = dict.fromkeys(CAPABILITIES, True)
         self._forgotten = ""
         self.ended = threading.Event()
@@ -149,7 +151,7 @@ class Daemon:
         self.ended.set()
 
     def _solve(self, call: Call) -> None:
-        call.only()
+        self.solved.append(SERVICES.decode("SolveRequest", call.only()))
         while not self._finished.wait(0.01):
             if self.returned:
                 call.answer(

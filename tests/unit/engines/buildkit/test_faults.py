@@ -211,6 +211,37 @@ def test_caches_that_cannot_be(project: Project, words: list[str]) -> None:
     fails(project, "unix:///nothing", "COG503", *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--provenance", "bogus"], "--provenance bogus"),
+        (["--sbom", "generator=a,bogus"], "--sbom generator=a,bogus"),
+        (["--label", "=x"], "--label =x: it has no name"),
+        (["--build-arg", "=x"], "--build-arg =x: it has no name"),
+        (["--timestamp", str(10**18)], "the last second is 253402300799"),
+    ],
+)
+def test_values_that_say_nothing(project: Project, words: list[str], told: str) -> None:
+    assert told in fails(project, "unix:///nothing", "COG503", *words)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("true", {"attest:provenance": "mode=min"}),
+        ("1", {"attest:provenance": "mode=min"}),
+        ("mode=max,builder-id=x", {"attest:provenance": "mode=max,builder-id=x"}),
+        ("false", {}),
+        ("0", {}),
+        ("disabled=true", {}),
+    ],
+)
+def test_what_is_told_about_the_image(project: Project, tmp_path: Path, value: str, wanted: dict[str, str]) -> None:
+    with daemon(tmp_path) as running:
+        assert project.build("--provenance", value, host=f"unix://{running.path}") == (0, [])
+        assert running.solved[0].get("frontend_attrs", {}) == wanted
+
+
 def test_build_arguments_without_a_dockerfile(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
