@@ -207,19 +207,19 @@ def _llb(
     if data is None or has_errors(found):
         return fail(found, project, arguments.format)
     is_binary = arguments.emit == "llb"
-    is_printed = arguments.output in (None, "-") and arguments.check is None
-    if is_binary and is_printed and arguments.format == "text" and sys.stdout.isatty():
-        hint = "send it into a file or a pipe, or name a file with --output; --emit llb-text is to be read"
-        return fail([*found, report("COG503", "--emit llb: a terminal shows no bytes", hint=hint)], project)
     if arguments.check is not None:
         if is_binary:
             return fail([*found, report("COG503", "--check compares text: --emit llb-text")], project, arguments.format)
         return _check(Path(arguments.check), data.decode(), project, found, arguments.format)
+    is_text = arguments.format == "text"
+    if is_binary and is_text and arguments.output in (None, "-") and sys.stdout.isatty():
+        hint = "send it into a file or a pipe, or name a file with --output; --emit llb-text is to be read"
+        return fail([*found, report("COG503", "--emit llb: a terminal shows no bytes", hint=hint)], project)
     if arguments.format == "json":
         text = base64.b64encode(data).decode() if is_binary else data.decode()
         data = _document(text, compilation, found, is_inline=False, stages=False).encode()
     try:
-        if is_printed:
+        if arguments.output in (None, "-"):
             print_bytes(data)
         else:
             write_atomically(Path(arguments.output), data)

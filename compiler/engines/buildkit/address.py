@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ...record import record
 from .errors import Unreachable
@@ -54,7 +54,7 @@ def find_address(builder: str | None, environment: Mapping[str, str] = os.enviro
         return _of_buildkit(host, environment.get("BUILDKIT_TLS_DIR") or None)
     docker = environment.get("DOCKER_HOST", "")
     if docker.startswith("unix://"):
-        return Address("unix", (docker.removeprefix("unix://"),), upgrades=True)
+        return Address("unix", (docker.removeprefix("unix://") or _DOCKER_SOCKET,), upgrades=True)
     if docker or _has_context(environment):
         return Address("program", ("docker", "system", "dial-stdio"), upgrades=True)
     return Address("unix", (_DOCKER_SOCKET,), upgrades=True)
@@ -66,18 +66,30 @@ def _of_buildkit(host: str, certificates: str | None) -> Address:
         port = url.port or _TCP_PORT
     except ValueError as error:
         raise Unreachable(f"BUILDKIT_HOST={host}: {error}") from error
-    match url.scheme:
-        case "unix":
-            return Address("unix", (url.path or url.netloc,))
-        case "tcp":
-            return Address("tcp", (url.hostname or "localhost", str(port)), certificates=certificates)
-        case "docker-container":
-            return Address("program", ("docker", "exec", "--interactive", url.netloc, "buildctl", "dial-stdio"))
-        case "kube-pod":
-            return Address("program", ("kubectl", "exec", "--stdin", url.netloc, "--", "buildctl", "dial-stdio"))
-        case _:
-            known = "unix://PATH, tcp://HOST:PORT, docker-container://NAME or kube-pod://NAME"
-            raise Unreachable(f"BUILDKIT_HOST={host}: write {known}")
+    path = url.path or url.netloc
+    if url.scheme == "unix" and path:
+        return Address("unix", (path,))
+    if url.scheme == "tcp":
+        return Address("tcp", (url.hostname or "localhost", str(port)), certificates=certificates)
+    words = _program(url)
+    if words is None:
+        known = "unix://PATH, tcp://HOST:PORT, docker-container://NAME or kube-pod://NAME"
+        raise Unreachable(f"BUILDKIT_HOST={host}: write {known}")
+    return Address("program", words)
+
+
+def _program(url: SplitResult) -> tuple[str, ...] | None:
+    """What leads into a container, with what `buildctl` takes after `?`; None for what it does not take."""
+    name, dial = url.netloc, ("buildctl", "dial-stdio")
+    given = {key: f"--{key}={value}" for key, value in parse_qsl(url.query, keep_blank_values=True)}
+    known = {"docker-container": ("context",), "kube-pod": ("context", "namespace", "container")}.get(url.scheme, ())
+    if not known or not name or name.startswith("-") or not given.keys() <= set(known):
+        return None
+    before = tuple(given[key] for key in ("context", "namespace") if key in given)
+    if url.scheme == "docker-container":
+        return ("docker", *before, "exec", "--interactive", name, *dial)
+    container = tuple(given[key] for key in ("container",) if key in given)
+    return ("kubectl", *before, "exec", "--stdin", *container, name, "--", *dial)
 
 
 def _has_context(environment: Mapping[str, str]) -> bool:

@@ -380,7 +380,7 @@ class Connection:
                 # h2 would wait for the rest of what looks like a very long frame.
                 is_first = self._http.config.client_side and not self._has_heard
                 if is_first and data[3:4] not in (b"", _SETTINGS_FRAME):
-                    raise h2.exceptions.ProtocolError(repr(bytes(data[:40])))
+                    raise Unreachable(_foreign(bytes(data)))
                 self._has_heard = True
                 with self._changed:
                     self.last_heard = time.monotonic()
@@ -395,9 +395,11 @@ class Connection:
 
     def _end(self, error: Exception) -> BuildkitError:
         """What the end of the stream means: a connection that never was one, or one that is lost."""
-        if isinstance(error, Unreachable) and not self._has_heard:
+        if self._has_heard:
+            return ConnectionLost(_phrase(error))
+        if isinstance(error, Unreachable):
             return error
-        return ConnectionLost(_phrase(error))
+        return Unreachable(f"{_phrase(error)} before it said anything, as one does that wants TLS")
 
     def _on(self, event: h2.events.Event) -> None:
         match event:
@@ -485,6 +487,13 @@ class Connection:
                 self._closed = error
             self._changed.notify_all()
         self._stream.close()
+
+
+def _foreign(data: bytes) -> str:
+    """What someone speaks who does not speak HTTP/2."""
+    if data.startswith(b"HTTP/1"):
+        return "it speaks HTTP/1 and not BuildKit's protocol; DOCKER_HOST is where Docker's engine is named"
+    return f"it does not speak HTTP/2: {data[:40]!r}"
 
 
 def _framed(message: bytes) -> bytes:

@@ -43,7 +43,7 @@ from .caches import Cache, Caches
 from .client import Bridge, Export, FrontendResult, Result, build, workers
 from .context_files import ContextDirectory
 from .credentials import credentials_of
-from .errors import BuildkitError
+from .errors import BuildkitError, Unreachable
 from .exports import Exports
 from .grpc import Connection
 from .image_store import refused_by_plain_store
@@ -152,7 +152,7 @@ class _Job:
         caches = Caches.of(self.request.cache_from, self.request.cache_to, self.reporter)
         connection = Connection(connect(self.address))
         try:
-            self.worker = next(iter(workers(connection)), {})
+            self.worker = self._first_worker(connection)
             self._check_store()
             self.images = self._images()
             weights = self._weights(connection, caches.imports)
@@ -171,6 +171,13 @@ class _Job:
             weights=weights,
             found=tuple(dict.fromkeys(diagnostic for image in self.images for diagnostic in image.found)),
         )
+
+    def _first_worker(self, connection: Connection) -> dict[str, Any]:
+        """What builds there. It is the first question: only now it is seen whether it is a daemon that answers."""
+        try:
+            return next(iter(workers(connection)), {})
+        except Unreachable as error:
+            raise Unreachable(f"{self.address}: {error}") from error
 
     def _check_store(self) -> None:
         """Error: EngineFailure with COG638."""

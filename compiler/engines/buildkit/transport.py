@@ -129,8 +129,12 @@ class _Tls:
     """TLS on a socket. Its object must not be used by two threads at once: only bytes move outside the lock."""
 
     def __init__(self, raw: socket.socket, host: str, certificates: Path) -> None:
+        has_own = (certificates / "cert.pem").exists()
+        for name in ("ca.pem", "key.pem") if has_own else ("ca.pem",):
+            if not (certificates / name).is_file():
+                raise Unreachable(f"there is no {name} in BUILDKIT_TLS_DIR={certificates}")
         context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
-        if (certificates / "cert.pem").exists():
+        if has_own:
             context.load_cert_chain(str(certificates / "cert.pem"), str(certificates / "key.pem"))
         context.set_alpn_protocols(["h2"])
         self._socket = _Socket(raw)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -107,7 +108,30 @@ def test_nobody_listens(project: Project, tmp_path: Path) -> None:
     assert "connection refused" in fails(project, "tcp://127.0.0.1:1", "COG621")
 
 
-@pytest.mark.parametrize("host", ["nonsense", "http://x", "tcp://host:port", "tcp://[::1"])
+def test_something_else_listens(project: Project, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s.sock"))
+        server.listen()
+
+        def serve() -> None:
+            raw, _ = server.accept()
+            with raw:
+                raw.recv(4096)
+                raw.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                raw.recv(4096)
+
+        threading.Thread(target=serve, daemon=True).start()
+        message = fails(project, f"unix://{tmp_path}/s.sock", "COG621")
+    assert message.startswith(f"no BuildKit answers: unix://{tmp_path}/s.sock: it speaks HTTP/1")
+
+
+NO_ADDRESSES = (
+    *("nonsense", "http://x", "tcp://host:port", "tcp://[::1", "unix://", "docker-container://", "kube-pod://-x"),
+    "kube-pod://x?kontext=y",
+)
+
+
+@pytest.mark.parametrize("host", NO_ADDRESSES)
 def test_an_address_that_is_none(project: Project, host: str) -> None:
     assert "BUILDKIT_HOST" in fails(project, host, "COG621")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from cogc.engines.buildkit.errors import CallFailed, ConnectionLost
+from cogc.engines.buildkit.errors import CallFailed, ConnectionLost, Unreachable
 from cogc.engines.buildkit.grpc import Call, Connection, Handler
 
 Connect = Callable[[Mapping[str, Handler]], tuple[Connection, Connection]]
@@ -241,12 +241,19 @@ def test_a_connection_that_is_being_closed_is_lost(use: Callable[[Call], object]
         other.close()
 
 
-def test_what_does_not_speak_http2_is_lost_at_once() -> None:
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10, "it speaks HTTP/1"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "it does not speak HTTP/2: b'SSH-2.0"),
+    ],
+)
+def test_what_does_not_speak_http2_was_never_reached(said: bytes, told: str) -> None:
     one, other = socket.socketpair()
-    other.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 10)
+    other.sendall(said)
     client = Connection(SocketStream(one))
     try:
-        with pytest.raises(ConnectionLost, match="does not speak HTTP/2"):
+        with pytest.raises(Unreachable, match=told):
             client.unary("/echo", b"")
     finally:
         client.close()

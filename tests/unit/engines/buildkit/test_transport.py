@@ -47,6 +47,23 @@ def answers(address: Address) -> bool:
             {"BUILDKIT_HOST": "kube-pod://p"},
             Address("program", ("kubectl", "exec", "--stdin", "p", "--", "buildctl", "dial-stdio")),
         ),
+        (
+            None,
+            {"BUILDKIT_HOST": "kube-pod://p?namespace=n&container=k&context=c"},
+            Address(
+                "program",
+                (
+                    *("kubectl", "--context=c", "--namespace=n", "exec", "--stdin", "--container=k"),
+                    *("p", "--", "buildctl", "dial-stdio"),
+                ),
+            ),
+        ),
+        (
+            None,
+            {"BUILDKIT_HOST": "docker-container://b?context=c"},
+            Address("program", ("docker", "--context=c", "exec", "--interactive", "b", "buildctl", "dial-stdio")),
+        ),
+        (None, {"DOCKER_HOST": "unix://"}, Address("unix", ("/var/run/docker.sock",), upgrades=True)),
     ],
 )
 def test_addresses(builder: str | None, environment: dict[str, str], expected: Address, tmp_path: Path) -> None:
@@ -185,8 +202,21 @@ def test_a_client_without_a_certificate_is_turned_away(
 
 
 def test_certificates_that_are_not_there(tls_port: int, tmp_path: Path) -> None:
-    with pytest.raises(Unreachable, match="no such file"):
-        connect(Address("tcp", ("127.0.0.1", str(tls_port)), certificates=str(tmp_path)))
+    address = Address("tcp", ("127.0.0.1", str(tls_port)), certificates=str(tmp_path))
+    with pytest.raises(Unreachable, match=f"there is no ca.pem in BUILDKIT_TLS_DIR={tmp_path}"):
+        connect(address)
+    (tmp_path / "ca.pem").write_text("nothing")
+    (tmp_path / "cert.pem").write_text("nothing")
+    with pytest.raises(Unreachable, match=r"there is no key\.pem"):
+        connect(address)
+    (tmp_path / "cert.pem").unlink()
+    with pytest.raises(Unreachable, match="no TLS"):
+        connect(address)
+
+
+def test_a_daemon_that_wants_tls_was_never_reached(tls_port: int) -> None:
+    with pytest.raises(Unreachable, match="before it said anything, as one does that wants TLS"):
+        answers(Address("tcp", ("127.0.0.1", str(tls_port))))
 
 
 # -- who we are ----------------------------------------------------------------------------------------
