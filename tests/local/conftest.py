@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.local.harness import Project
+
+_FOLDER = os.path.join(Path(__file__).parent, "")
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +30,7 @@ def project(tmp_path: Path, cache: Path) -> Iterator[Project]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if str(item.path).startswith(_FOLDER):
             item.add_marker(pytest.mark.slow)
             if not sys.platform.startswith("linux"):
                 item.add_marker(pytest.mark.skip(reason="processes are counted in /proc"))

@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if SERVER_PYTHON is None:
         reason = f"the server's libraries are not installed ({LIBRARIES}); set COGC_SERVER_PYTHON"
         for item in items:
-            if Path(__file__).parent in item.path.parents:
+            if item.path.is_relative_to(Path(__file__).parent):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import importlib.util
 import json
 import os
 import shlex
@@ -29,12 +30,12 @@ LIBRARIES = "uvloop, httptools, msgspec, aiohttp"
 
 def server_python() -> str | None:
     """An interpreter that has the server's libraries: $COGC_SERVER_PYTHON, or this one."""
-    for candidate in (os.environ.get("COGC_SERVER_PYTHON"), sys.executable):
-        if candidate and shutil.which(candidate):
-            found = subprocess.run([candidate, "-c", f"import {LIBRARIES}"], capture_output=True)
-            if found.returncode == 0:
-                return candidate
-    return None
+    candidate = os.environ.get("COGC_SERVER_PYTHON")
+    if candidate and shutil.which(candidate):
+        found = subprocess.run([candidate, "-c", f"import {LIBRARIES}"], capture_output=True)
+        if found.returncode == 0:
+            return candidate
+    return sys.executable if all(importlib.util.find_spec(name) for name in LIBRARIES.split(", ")) else None
 
 
 SERVER_PYTHON = server_python()

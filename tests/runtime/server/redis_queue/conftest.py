@@ -30,8 +30,8 @@ BINARY = shutil.which("redis-server")
 
 def has_library() -> bool:
     """Whether this interpreter and the server's have the library `redis`."""
-    if redis is None or SERVER_PYTHON is None:
-        return False
+    if redis is None or SERVER_PYTHON in (None, sys.executable):
+        return redis is not None and SERVER_PYTHON is not None
     return subprocess.run([SERVER_PYTHON, "-c", "import redis.asyncio"], capture_output=True).returncode == 0
 
 
@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     elif not has_library():
         reason = "the library redis is not installed"
     for item in items:
-        if reason is not None and Path(__file__).parent in item.path.parents:
+        if reason is not None and item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
