@@ -29,6 +29,8 @@ class Excerpt(NamedTuple):
 def excerpt(line: str, start: int, end: int, room: int) -> Excerpt:
     r"""Show `line` in at most `room` columns, with the span from `start` (from 0) to before `end` in view.
 
+    Of a line of megabytes only what stands around the span is looked at.
+
     A span outside the line is moved to its end; an empty one is underlined as one character.
 
     >>> excerpt("\tab", 1, 3, room=80)
@@ -36,6 +38,9 @@ def excerpt(line: str, start: int, end: int, room: int) -> Excerpt:
     >>> excerpt("a" * 50 + "b" + "c" * 50, 50, 51, room=20)
     Excerpt(text='…aaaaaaaabccccccccc…', indent=9, length=1)
     """
+    reach = 10 * max(room, _LEAST_ROOM)
+    cut = max(min(start, len(line)) - reach, 0)
+    line, start, end = line[cut : cut + 2 * reach], start - cut, end - cut
     cells = _cells(line)
     if start >= len(cells):
         start, cells = len(cells), [*cells, " "]

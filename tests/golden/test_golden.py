@@ -110,8 +110,18 @@ every_case = pytest.mark.parametrize("project", CASES, indirect=True)
 
 
 @every_case
-def test_output_is_as_expected(project: Project, update_golden: bool) -> None:
+def test_what_comes_out(project: Project, update_golden: bool) -> None:
+    """The files, where the errors are, and that compiling again gives the same: all of one compilation."""
     outcome = project.compile()
+    _compare_files(project, outcome, update_golden)
+    _compare_places(project, outcome)
+    inline = project.compile("--inline")
+    assert project.compile() == outcome, "compiling again gives something else"
+    assert inline.status == outcome.status
+    assert "source=.cog/build/" not in inline.text
+
+
+def _compare_files(project: Project, outcome: Outcome, update_golden: bool) -> None:
     actual = {"diagnostics.txt": "".join(f"{_concise(found)}\n" for found in outcome.diagnostics)}
     if outcome.status == 0:
         actual |= {"Dockerfile": outcome.text, "resolved.txt": project.compile("--emit", "ir").text}
@@ -130,9 +140,8 @@ def test_output_is_as_expected(project: Project, update_golden: bool) -> None:
         assert text == expected[name], f"{name} differs; if that is right: {command}"
 
 
-@every_case
-def test_errors_are_where_the_annotations_say(project: Project) -> None:
-    outcome = project.compile()
+def _compare_places(project: Project, outcome: Outcome) -> None:
+    """Errors, and warnings where any are annotated, are where the annotations say."""
     placeless = {("", 0, code) for code in project.options.get("errors", ())}
     errors = {_place(diagnostic) for diagnostic in outcome.of("error")}
     assert errors == {*_annotations(project.root, "error"), *placeless}
@@ -142,14 +151,6 @@ def test_errors_are_where_the_annotations_say(project: Project) -> None:
     assert outcome.status == (wrong if errors else 0)
     staged = project.root / ".cog"
     assert not (outcome.status and staged.exists()), "nothing is staged when there are errors"
-
-
-@every_case
-def test_compiling_again_gives_the_same(project: Project) -> None:
-    first, inline = project.compile(), project.compile("--inline")
-    assert project.compile() == first
-    assert inline.status == first.status
-    assert "source=.cog/build/" not in inline.text
 
 
 @every_case

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from packaging.version import Version
 
@@ -101,12 +101,15 @@ class Problem:
             return
         versions = self.matrix.versions(package, self.request.architecture)
         exact = {demand.version for demand in demands if demand.is_exact and demand.version is not None}
+        named = sorted(exact, reverse=True)
         is_empty = True
-        for candidate in self._known(package, versions, exact, demands):
+        # No release but those that lines name is admitted where lines name any.
+        for candidate in self._known(package, named if exact else reversed(versions), exact, demands):
             is_empty = False
             yield candidate
-        for version in sorted(exact - set(versions), reverse=True):
-            if all(demand.admits(version) for demand in demands):
+        for version in named:
+            is_unlisted = self.matrix.release(package, self.request.architecture, version) is None
+            if is_unlisted and all(demand.admits(version) for demand in demands):
                 is_empty = False
                 yield self._candidate(package, version, None, demands)
         if exact:
@@ -122,9 +125,9 @@ class Problem:
         return self._candidate(release.package, release.version, release, demands)
 
     def _known(
-        self, package: str, versions: tuple[Version, ...], exact: set[Version], demands: tuple[Demand, ...]
+        self, package: str, versions: Iterable[Version], exact: set[Version], demands: tuple[Demand, ...]
     ) -> Iterator[Candidate]:
-        for version in reversed(versions):
+        for version in versions:
             if not all(demand.admits(version) for demand in demands):
                 continue
             release = self.matrix.release(package, self.request.architecture, version)

@@ -285,7 +285,7 @@ def test_urls_are_fetched_over_http_with_redirects_within_http(tmp_path):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         base = "http://127.0.0.1:%d" % server.server_port
