@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import http.server
 import importlib.util
+import itertools
 import json
 import os
 import shlex
@@ -46,7 +47,7 @@ MODEL_PYTHON = os.environ.get("COGC_MODEL_PYTHON") or sys.executable
 def impatient_python(folder: Path, statements: str) -> str:
     """An interpreter for a server (COGC_SERVER_PYTHON) that runs `statements` before the server starts.
 
-    They make constants small that would have a test wait for seconds; all else is the server as it is.
+    They change constants that no test can wait for, or that a busy machine exceeds; all else is the server as it is.
     """
     code = f"import runpy, sys; sys.path.append({str(RUNTIME)!r}); {statements}; sys.argv.pop(0); "
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
@@ -78,7 +79,7 @@ class Server:
     def output(self) -> str:
         return self._log.read_text("utf-8", "replace")
 
-    def connect(self, timeout: float = 20) -> http.client.HTTPConnection:
+    def connect(self, timeout: float = PATIENCE_SECONDS) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
@@ -116,12 +117,12 @@ class Server:
         """Wait until no webhook is still to be told anything."""
         until(lambda: b"\ncog_webhooks_open 0" in self.ask("GET", "/metrics").body, seconds, self)
 
-    def stop(self, timeout: float = 15) -> int:
+    def stop(self, timeout: float = PATIENCE_SECONDS) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)
 
 
-def until(look: Callable[[], Any], seconds: float, context: Any = None) -> Any:
+def until(look: Callable[[], Any], seconds: float = PATIENCE_SECONDS, context: Any = None) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()
@@ -132,10 +133,20 @@ def until(look: Callable[[], Any], seconds: float, context: Any = None) -> Any:
     raise AssertionError(f"it did not happen within {seconds} s; output:\n{output[-3000:]}")
 
 
+# Below the ports that systems give away by themselves, so that none is taken between the look and the server's start;
+# each process of the tests begins somewhere else.
+_ports = itertools.cycle((*range(10_000 + os.getpid() * 211 % 20_000, 30_000), *range(10_000, 30_000)))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port at which nothing listens, which nobody else is given."""
+    for port in _ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("", port))
+                return port
+    raise AssertionError("a cycle has no end")
 
 
 def prepare(

@@ -113,7 +113,7 @@ def test_a_cancel_right_behind_a_request_with_files_is_never_lost(shared):
                 % (number, len(body), body)
             )
             other.sendall(b"POST /predictions/early%d/cancel HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" % number)
-            shared.wait_status(f"early{number}", "succeeded", "canceled", seconds=5)
+            shared.wait_status(f"early{number}", "succeeded", "canceled")
     assert shared.predict()["status"] == "succeeded"
 
 
@@ -384,7 +384,7 @@ def test_no_output_file_stays_behind(serve, receiver, tmp_path, wait_until, end)
         receiver.wait(lambda requests: requests)
         assert server.ask("POST", "/predictions/p/cancel").status == 200
     server.wait_status("p", {"succeed": "succeeded", "refuse": "failed"}.get(end, "canceled"))
-    wait_until(lambda: not [path for path in folder.rglob("*") if path.is_file()], 5)
+    wait_until(lambda: not [path for path in folder.rglob("*") if path.is_file()])
     release.set()
     assert server.predict()["status"] == ("failed" if end == "refuse" else "succeeded")
 

@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.runtime.server.harness import PATIENCE_SECONDS
+
 MODEL = """
 import io, os
 from typing import Any, List, Literal, Optional, TypedDict, Union
@@ -142,7 +144,7 @@ def test_slow_clients_take_no_place_from_others(shared):
         for number, client in enumerate(clients):
             client.sendall(starts[number % 3])
         # The bytes do not buy those headers more time.
-        sending, deadline = clients[::3], time.monotonic() + 20
+        sending, deadline = clients[::3], time.monotonic() + PATIENCE_SECONDS
         while sending := [client for client in sending if not has_ended(client)]:
             assert time.monotonic() < deadline, f"{len(sending)} are still connected"
             for client in sending:
@@ -178,13 +180,13 @@ def test_more_connections_than_descriptors(serve):
     clients = []
     for _ in range(200):
         client = socket.socket()
-        client.settimeout(5)
+        client.settimeout(20)
         client.connect(("127.0.0.1", server.port))
         clients.append(client)
     for client in clients:
         client.close()
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         with contextlib.suppress(OSError):
             assert server.predict(a=1)["output"] == 1
@@ -414,17 +416,22 @@ def test_downloads_that_are_compressed_unasked(shared, receiver, encoding, body,
 )
 def test_origins_that_misbehave_fail_the_prediction(shared, answer):
     with socket.create_server(("127.0.0.1", 0)) as origin:
-        origin.settimeout(10)
 
-        def serve_once() -> None:
-            connection, _ = origin.accept()
-            with connection, contextlib.suppress(OSError):
-                connection.recv(65536)
-                connection.sendall(answer)
+        def misbehave() -> None:
+            """To every request: some of these answers are asked for again."""
+            while True:
+                try:
+                    connection, _ = origin.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65536)
+                    connection.sendall(answer)
 
-        thread = threading.Thread(target=serve_once)
+        thread = threading.Thread(target=misbehave)
         thread.start()
         result = shared.predict(file=f"http://127.0.0.1:{origin.getsockname()[1]}/x")
+        origin.shutdown(socket.SHUT_RDWR)
         thread.join()
     assert result["status"] == "failed"
     assert "'file'" in result["error"]

@@ -49,7 +49,7 @@ def test_lines_are_there_soon_while_a_prediction_blocks_the_loop(shared, tmp_pat
     shared.wait_health("READY")
     path = tmp_path / "go on"
     shared.begin("blocks", {"do": "block", "n": 3, "path": str(path)})
-    wait_until(lambda: shared.ask("GET", "/predictions/blocks").json["logs"] == lines(3), 10)
+    wait_until(lambda: shared.ask("GET", "/predictions/blocks").json["logs"] == lines(3))
     path.touch()
     assert shared.wait_status("blocks", "succeeded")["logs"] == lines(3) + "end\n"
 

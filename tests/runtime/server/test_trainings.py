@@ -82,7 +82,7 @@ def test_a_second_worker_trains_on_demand(serve, tmp_path, wait_until):
     assert server.ask("POST", "/trainings", {"input": {"n": 1}}).status == 409
     server.wait_status("p1", "succeeded")
     trainer = answer["output"]["pid"]
-    wait_until(lambda: not is_running(trainer), 10)
+    wait_until(lambda: not is_running(trainer))
 
 
 def is_running(pid: int) -> bool:

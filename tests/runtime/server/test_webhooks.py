@@ -139,7 +139,7 @@ def test_a_receiver_that_was_away_is_told_when_it_is_back(shared):
         body["webhook_events_filter"] = ["completed"]
         before = failed_deliveries(shared)
         assert shared.ask("POST", "/predictions", body).status == 200
-        until(lambda: failed_deliveries(shared) > before, 10)
+        until(lambda: failed_deliveries(shared) > before)
         away.listen()
         away.settimeout(10)
         connection, _ = away.accept()

@@ -78,7 +78,7 @@ def test_children_of_a_dead_worker_are_gone_daemons_too(shared, tmp_path, wait_u
     assert shared.predict(do="child", text=str(path))["status"] == "failed"
     pids = [int(line) for line in path.read_text().split()]
     assert len(pids) == 30
-    wait_until(lambda: all(is_gone(pid) for pid in pids), 5)
+    wait_until(lambda: all(is_gone(pid) for pid in pids))
 
 
 def test_a_model_that_ignores_its_cancel_is_killed_after_the_grace(shared):
@@ -87,7 +87,7 @@ def test_a_model_that_ignores_its_cancel_is_killed_after_the_grace(shared):
     shared.wait_status("stubborn", "processing")
     time.sleep(0.2)
     assert shared.ask("POST", "/predictions/stubborn/cancel").status == 200
-    assert shared.wait_status("stubborn", "canceled", seconds=6)
+    assert shared.wait_status("stubborn", "canceled")
     shared.wait_health("READY")
     assert shared.predict()["status"] == "succeeded"
 
@@ -231,4 +231,4 @@ def test_no_process_is_left_when_the_server_is_killed(serve, wait_until):
     pid = server.predict()["output"]
     server.process.kill()
     server.process.wait()
-    wait_until(lambda: is_gone(pid), 8)
+    wait_until(lambda: is_gone(pid))

@@ -167,14 +167,14 @@ def test_a_connection_that_breaks(prepared):
 def test_nobody_there():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    client = ModelClient(f"http://127.0.0.1:{port}")
-    assert client.health() is None
-    assert client.cancel(OPERATION, "x") is False
-    with pytest.raises(Unreachable):
-        client.predict(OPERATION, {}, identity=new_identity())
-    with pytest.raises(Unreachable):
-        client.document()
+        # The port is ours as long as the socket is there, but nobody listens.
+        client = ModelClient(f"http://127.0.0.1:{probe.getsockname()[1]}")
+        assert client.health() is None
+        assert client.cancel(OPERATION, "x") is False
+        with pytest.raises(Unreachable):
+            client.predict(OPERATION, {}, identity=new_identity())
+        with pytest.raises(Unreachable):
+            client.document()
 
 
 def test_a_token_is_sent(prepared):
