@@ -105,6 +105,26 @@ def test_secrets_come_from_the_command_line(engine: Engine, frontend: str, proje
     assert done.returncode == 0, done.stderr.decode()
 
 
+def test_arguments_for_proxies(engine: Engine, frontend: str, project: MakeProject) -> None:
+    run = f"echo {frontend}, the proxy is $http_proxy, $NO_PROXY"  # which is in no cache
+    config = HELLO.replace("predict:", f"  run: [{json.dumps(run)}]\npredict:")
+    made = project("fronted-proxies", f"# syntax={frontend}\n{config}")
+    words = ["--build-arg", "HTTP_PROXY=http://p:1", "--build-arg", "no_proxy=x"]
+    done = build(engine, made, *words, "-o", "type=cacheonly")
+    assert done.returncode == 0, done.stderr.decode()
+    assert "the proxy is http://p:1, x" in done.stderr.decode()
+
+
+@pytest.mark.usefixtures("containerd_store")
+def test_a_cache_to_read(engine: Engine, made: Project, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    done = build(engine, made, "--cache-to", f"type=local,dest={cache}", "-o", "type=cacheonly")
+    assert done.returncode == 0, done.stderr.decode()
+    done = build(engine, made, "--cache-from", f"type=local,src={cache}", "-o", "type=cacheonly")
+    assert done.returncode == 0, done.stderr.decode()
+    assert "importing cache manifest from local" in done.stderr.decode()
+
+
 def test_builds_at_once_get_the_files_of_their_own(engine: Engine, frontend: str, project: MakeProject) -> None:
     config = f"# syntax={frontend}\n" + HELLO.replace("  python_packages:\n    - six==1.16.0\n", "")
     names = [engine.name(f"at-once-{number}") for number in range(4)]

@@ -124,6 +124,7 @@ class ImageSource:
 class LocalSource:
     """A directory of the client, without what `excludes` matches, and with `includes` only what they match.
 
+    With `follows` only those paths, and what links among them lead to.
     Patterns are those of .dockerignore. `part` tells apart several selections of one directory, which the daemon
     keeps from one build to the next. `build_id` tells apart builds: operations that are equal are one to the daemon,
     and of two builds at the same time one would get the files of the other.
@@ -133,6 +134,7 @@ class LocalSource:
     part: str
     excludes: tuple[str, ...] = ()
     includes: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
     build_id: str = ""
     note: Note = field(default_factory=Note)
     platform: Platform | None = None
@@ -148,6 +150,7 @@ class LocalSource:
         found = {"source.local", "source.local.sharedkeyhint"}
         found |= {"source.local.unique"} if self.build_id else set()
         found |= {"source.local.excludepatterns"} if self.excludes else set()
+        found |= {"source.local.followpaths"} if self.follows else set()
         return found | ({"source.local.includepatterns"} if self.includes else set())
 
     @property
@@ -160,6 +163,8 @@ class LocalSource:
             attributes["local.excludepatterns"] = _json(self.excludes)
         if self.includes:
             attributes["local.includepattern"] = _json(self.includes)
+        if self.follows:
+            attributes["local.followpaths"] = _json(self.follows)
         return {"source": {"identifier": f"local://{self.name}", "attrs": attributes}}
 
 

@@ -125,6 +125,7 @@ def _details(op: Op, inputs: dict[int, int]) -> Iterator[str]:
         case LocalSource():
             yield from (f"without {_quoted(pattern)}" for pattern in op.excludes)
             yield from (f"only {_quoted(pattern)}" for pattern in op.includes)
+            yield from (f"only {_quoted(path)} behind links" for path in op.follows)
         case Exec():
             yield f"in {op.directory}" + (f" as {op.user}" if op.user else "")
             yield from (_mount(mount, inputs) for mount in op.mounts)

@@ -26,6 +26,7 @@ from ...ir.nodes import ImageBase, ResolvedBuild
 from ...render import render
 from ...source import Span
 from .bridge_files import BridgeFiles
+from .caches import Cache
 from .client import Bridge, Result, Solved, source_detail
 from .errors import BuildkitError, CallFailed
 from .grpc import Connection
@@ -33,6 +34,16 @@ from .grpc import Connection
 __all__ = ["serve", "solve_project"]
 
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+# What buildx sees to, or the daemon.
+_OTHER_ARGUMENTS = ("buildkit_syntax", "source_date_epoch", "buildkit_inline_cache")
+# What a step would run without, and not a word about it.
+_REFUSED = {
+    "add-hosts": "--add-host",
+    "cgroup-parent": "--cgroup-parent",
+    "force-network-mode": "--network",
+    "shm-size": "--shm-size",
+    "ulimit": "--ulimit",
+}
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
@@ -52,7 +63,7 @@ def serve(connection: Connection, environment: Mapping[str, str]) -> int:
         if name.startswith("BUILDKIT_FRONTEND_OPT_"):
             key, _, text = value.partition("=")
             options[key] = text
-    bridge = Bridge(connection, None, ())
+    bridge = Bridge(connection, None, _cache_imports(options))
     try:
         bridge.finish(solve_project(bridge, options, _worker_platform(environment)))
     except Refused as refused:
@@ -77,6 +88,7 @@ def solve_project(bridge: Bridge, options: Mapping[str, str], platform: str) -> 
     solved = bridge.solve(marshal(context, Platform.parse(platform)))
     lines = "\n".join(ignored.lines).encode("utf-8", "surrogateescape")
     files = BridgeFiles(bridge, solved, {".dockerignore": lines})  # which holds although it may be left out
+    _check_place(files, ignored, name, config)
     wanted = options.get("platform", "").split(",") if options.get("platform") else [platform]
     parts = []
     for text in wanted:
@@ -107,6 +119,7 @@ def _part(
         prefers_local=mode == "local",
         ignores_cache="no-cache" in options,
         splits_context=False,
+        proxies=_proxies(options),
         build_id=bridge.build_id,
     )
     built, found = llb_build(compilation, source, lowering, resolved)
@@ -127,12 +140,43 @@ def _check_options(options: Mapping[str, str]) -> None:
     ]
     if "requestid" in options:
         found.append(report("COG503", "--call and --check are for Dockerfiles; `cogc check` is for cog.yaml"))
+    if "context" in options:
+        hint = "check out the repository, or unpack the archive, and build the folder"
+        found.append(report("COG503", "the build context is not a folder of the client", hint=hint))
+    found += [
+        report("COG503", f"{flag} {options[key]}: cogc cannot give that to the steps of a build")
+        for key, flag in _REFUSED.items()
+        if options.get(key, "") not in ("", "default", "sandbox")
+    ]
     for key in options:
         name = key.removeprefix("build-arg:")
-        if name != key and name.lower() not in (*_PROXIES, "buildkit_syntax", "source_date_epoch"):
+        if name != key and name.lower() not in (*_PROXIES, *_OTHER_ARGUMENTS):
             found.append(report("COG503", f"--build-arg {name}: a cog.yaml has no arguments"))
     if found:
         raise Refused(found, {})
+
+
+def _check_place(files: BridgeFiles, ignored: Dockerignore, name: str, config: bytes) -> None:
+    """Error: Refused with COG100 where the configuration is not at the top of the context, which holds the project."""
+    there = files.read(name) if files.kind(name) == "file" else None
+    if there == config or (there is None and ignored.excludes(name)):
+        return
+    hint = f"build the folder that it is in: docker build -f FOLDER/{name} FOLDER"
+    raise Refused([report("COG100", f"{name} is not the one at the top of the build context", hint=hint)], {})
+
+
+def _proxies(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What commands are told of proxies, as (variable in small letters, value)."""
+    given = {
+        key.removeprefix("build-arg:").lower(): value for key, value in options.items() if key.startswith("build-arg:")
+    }
+    return tuple((name, given[name]) for name in _PROXIES if name in given)
+
+
+def _cache_imports(options: Mapping[str, str]) -> list[Cache]:
+    """The caches of --cache-from, which the daemon reads when a frontend tells it to."""
+    listed = json.loads(options.get("cache-imports") or "[]")
+    return [(entry.get("Type", ""), entry.get("Attrs") or {}) for entry in listed]
 
 
 def _target(compilation: Compilation, name: str) -> ResolvedBuild:
@@ -177,7 +221,7 @@ def _context(bridge: Bridge, ignored: Sequence[str]) -> Output:
 
 def _read_local(bridge: Bridge, local: str, names: Sequence[str], what: str) -> BridgeFiles:
     note = Note(f"[internal] load {what}")
-    source = LocalSource(name=local, part=what, includes=tuple(names), build_id=bridge.build_id, note=note)
+    source = LocalSource(name=local, part=what, follows=tuple(names), build_id=bridge.build_id, note=note)
     return BridgeFiles(bridge, bridge.solve(marshal(Output(source), Platform("linux", "amd64"))))
 
 

@@ -11,6 +11,7 @@ from ...frontend.config import Config
 from ..docker.build import BuildFailed
 from ..docker.build_failures import explain_failure
 from ..docker.build_progress import BuildProgress
+from ..docker.problems import known_problem
 from .errors import BuildkitError, CallFailed, ConnectionLost, Unreachable
 
 __all__ = ["explain"]
@@ -50,6 +51,6 @@ def explain(
         case _:
             failure = BuildFailed(f"failed to solve: {error}", None, progress.failed)
             found = explain_failure(failure, lines, config)
-            if found.code == "COG626":  # which names the docker program
+            if found.code == "COG626" and known_problem(str(error)) is None:  # which names the docker program
                 found = report("COG626", f"the build failed: {error}", found.span)
             return (found,)

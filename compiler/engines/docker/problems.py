@@ -70,6 +70,12 @@ _PROBLEMS = (
         "`docker buildx ls` and `docker context ls` list what there is",
     ),
     _Problem(
+        r"snapshot \S+ does not exist|failed to stat active key|failed to finalize parent",
+        "COG626",
+        "the builder's cache lacks what it should have",
+        "`--no-cache`, once, makes all steps anew; `docker builder prune` empties the cache",
+    ),
+    _Problem(
         r"unauthorized|authentication required|no basic auth credentials|insufficient_scope|access denied|"
         r"requested access to the resource is denied|\bdenied:|403 forbidden|401 unauthorized|incorrect username",
         "COG640",

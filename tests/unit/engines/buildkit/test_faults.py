@@ -166,6 +166,17 @@ def test_a_daemon_that_does_not_know_an_operation(project: Project, tmp_path: Pa
         assert running.returned[0]["error"]["message"].endswith("mergeop"), "the daemon's build ends as well"
 
 
+def test_a_daemon_whose_cache_is_damaged(project: Project, tmp_path: Path) -> None:
+    """As BuildKit 0.25 said after a build that was interrupted."""
+    from cogc.engines.buildkit.errors import CallFailed
+
+    def script(daemon: Daemon, request: dict[str, Any]) -> None:
+        raise CallFailed(2, "failed to stat active key during commit: snapshot abc does not exist: not found")
+
+    with daemon(tmp_path, script) as running:
+        assert "cache lacks what it should have" in fails(project, f"unix://{running.path}", "COG626")
+
+
 @pytest.mark.parametrize("service", ["LLBBridge", "Control"])
 def test_a_daemon_without_a_service(project: Project, tmp_path: Path, service: str) -> None:
     """Such as one from before a frontend could be the client itself."""

@@ -36,6 +36,8 @@ SAID = {
     "Error response from daemon: No such image: nosuch:latest": "COG642",
     "ERROR: failed to build: failed to solve: localhost:5000/a:1: failed to resolve source metadata for localhost:5000/a:1: "
     "localhost:5000/a:1: not found": "COG642",
+    "failed to finalize parent during merge: failed to commit a to b during finalize: failed to stat active key during"
+    " commit: snapshot a does not exist: not found": "COG626",
     "ERROR: failed to solve: no match for platform in manifest: not found": "COG644",
     "image with reference x was found but its platform (linux/arm64) does not match the specified platform": "COG644",
     "something nobody has seen before": "COG626",
