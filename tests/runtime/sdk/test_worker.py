@@ -443,16 +443,6 @@ def test_an_iterator_that_fails_keeps_what_it_yielded(worker):
         ("Path", "Path('/no/such/file')", "No such file or directory: '/no/such/file'"),
         ("Iterator[str]", "'text'", "output must be Iterator[str], but the model returned str"),
         ("Iterator[str]", "[1]", "output must be str, but the model returned int"),
-        ("Any", "{'a': [1, float('nan')]}", "output.a[1] is NaN, which JSON does not have"),
-        ("Any", "float('inf')", "output is infinite, which JSON does not have"),
-        ("Any", "{'x': object()}", "output.x is of type object, which has no JSON form"),
-        (
-            "Any",
-            "b'x'",
-            "output is of type bytes, which has no JSON form; return io.BytesIO(...) or a cog.Path to send a file",
-        ),
-        ("Any", "(lambda a: a.append(a) or a)([])", "output[0] contains itself"),
-        ("Any", "__import__('functools').reduce(lambda a, _: [a], range(5000), 0)", "is nested too deeply"),
     ],
 )
 def test_outputs_that_do_not_fit_fail_with_the_part_that_does_not(worker, annotation, expression, error):
@@ -463,11 +453,28 @@ def test_outputs_that_do_not_fit_fail_with_the_part_that_does_not(worker, annota
     assert found.predict()["status"] == "failed"
 
 
-@pytest.mark.parametrize("expression", ["False", "0", "[]", "''", "{}", "None"])
-def test_falsy_outputs_stay_what_they_are(worker, expression):
-    found = worker("def predict() -> Any:\n    return %s" % expression, "predict")
-    done = found.predict()
-    assert (done["status"], done["output"]) == ("succeeded", eval(expression))
+def test_outputs_without_a_json_form_fail_with_the_part_that_has_none(worker):
+    found = worker("def predict(s: str) -> Any:\n    return eval(s)", "predict")
+    for expression, error in (
+        ("{'a': [1, float('nan')]}", "output.a[1] is NaN, which JSON does not have"),
+        ("float('inf')", "output is infinite, which JSON does not have"),
+        ("{'x': object()}", "output.x is of type object, which has no JSON form"),
+        ("b'x'", "output is of type bytes, which has no JSON form; return io.BytesIO(...) or a cog.Path to send a file"),
+        ("(lambda a: a.append(a) or a)([])", "output[0] contains itself"),
+        ("__import__('functools').reduce(lambda a, _: [a], range(5000), 0)", "is nested too deeply"),
+    ):
+        for _ in range(2):
+            done = found.predict({"s": expression})
+            assert done["status"] == "failed", expression
+            assert error in done["error"]
+
+
+def test_falsy_outputs_stay_what_they_are(worker):
+    found = worker("def predict(s: str) -> Any:\n    return eval(s)", "predict")
+    for expression in ("False", "0", "[]", "''", "{}", "None"):
+        done = found.predict({"s": expression})
+        assert (done["status"], done["output"]) == ("succeeded", eval(expression))
+        assert type(done["output"]) is type(eval(expression))
 
 
 def test_large_values_go_through(worker):

@@ -366,11 +366,22 @@ class Predictor(BasePredictor):
 """
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A server whose model makes several files; its `receiver` gets them, and `temporary` is where it makes them."""
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "temporary").mkdir()
+    with contextlib.closing(Receiver()) as receiver:
+        variables = {"TMPDIR": str(folder / "temporary")}
+        with running_server(folder, SEVERAL, "--upload-url", receiver.url, environment=variables) as server:
+            server.receiver, server.temporary = receiver, folder / "temporary"
+            yield server
+
+
 @pytest.mark.parametrize("end", ["succeed", "refuse", "cancel", "cancel after the model"])
-def test_no_output_file_stays_behind(serve, receiver, tmp_path, wait_until, end):
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    server = serve(SEVERAL, "--upload-url", receiver.url, environment={"TMPDIR": str(folder)})
+def test_no_output_file_stays_behind(several, wait_until, end):
+    server, receiver, folder = several, several.receiver, several.temporary
+    receiver.requests.clear()
     release = threading.Event()
 
     def answer(request):
@@ -379,11 +390,11 @@ def test_no_output_file_stays_behind(serve, receiver, tmp_path, wait_until, end)
         return 403 if end == "refuse" else 200, {}, b""
 
     receiver.answer = answer
-    server.begin("p", {"seconds": 60 if end == "cancel" else 0})
+    server.begin(end.replace(" ", "-"), {"seconds": 60 if end == "cancel" else 0})
     if end.startswith("cancel"):
         receiver.wait(lambda requests: requests)
-        assert server.ask("POST", "/predictions/p/cancel").status == 200
-    server.wait_status("p", {"succeed": "succeeded", "refuse": "failed"}.get(end, "canceled"))
+        assert server.ask("POST", f"/predictions/{end.replace(' ', '-')}/cancel").status == 200
+    server.wait_status(end.replace(" ", "-"), {"succeed": "succeeded", "refuse": "failed"}.get(end, "canceled"))
     wait_until(lambda: not [path for path in folder.rglob("*") if path.is_file()])
     release.set()
     assert server.predict()["status"] == ("failed" if end == "refuse" else "succeeded")
@@ -401,9 +412,15 @@ class Predictor(BasePredictor):
 """
 
 
-def test_open_file_inputs_are_downloaded_when_the_model_reads_them(serve, receiver):
+@pytest.fixture(scope="module")
+def lazy(tmp_path_factory):
+    with running_server(tmp_path_factory.mktemp("lazy"), LAZY_MODEL) as server:
+        yield server
+
+
+def test_open_file_inputs_are_downloaded_when_the_model_reads_them(lazy, receiver):
     receiver.answer = lambda request: (404, {}, b"") if "missing" in request.path else (200, {}, request.path.encode())
-    server = serve(LAZY_MODEL)
+    server = lazy
     url = receiver.url + "/folder/a%20b.txt"
     assert server.predict(file=url, reads=False)["output"] == "a b.txt"
     assert receiver.requests == []
@@ -423,10 +440,10 @@ def test_open_file_inputs_have_the_rules_of_all_downloads(serve, receiver):
     assert receiver.requests == []
 
 
-def test_a_lazy_download_can_be_cancelled(serve, receiver):
+def test_a_lazy_download_can_be_cancelled(lazy, receiver):
     go_on = threading.Event()
     receiver.answer = lambda request: (go_on.wait(10), (200, {}, b""))[1]
-    server = serve(LAZY_MODEL)
+    server = lazy
     server.begin("reading", {"file": receiver.url + "/slow"})
     receiver.wait(lambda requests: requests)
     assert server.ask("POST", "/predictions/reading/cancel").status == 200
