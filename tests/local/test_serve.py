@@ -159,17 +159,19 @@ def test_uploads(project, tmp_path):
             def receive() -> None:
                 connection, _ = receiver.accept()
                 with connection:
-                    connection.settimeout(10)
+                    connection.settimeout(60)
                     data = b""
                     while not data.endswith(b"uploaded"):
-                        data += connection.recv(65536)
+                        piece = connection.recv(65536)
+                        assert piece, data
+                        data += piece
                     seen.append(data)
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
             thread = threading.Thread(target=receive)
             thread.start()
             _, document = server.ask("POST", "/predictions", {"input": {"text": "uploaded"}})
-            thread.join(10)
+            thread.join(60)
     assert document["output"] == f"{url}out.txt"
     assert seen[0].startswith(b"PUT /upload/out.txt HTTP/1.1")
 

@@ -303,7 +303,7 @@ def test_the_exception_is_one_class_under_all_names_and_no_exception(worker):
 
 
 def test_a_cancel_of_a_waiting_prediction_is_not_lost_and_does_not_hit_another(worker):
-    found = worker("def predict(s: str) -> str:\n    time.sleep(0.2)\n    return s", "predict")
+    found = worker("def predict(s: str) -> str:\n    time.sleep(0.7)\n    return s", "predict")
     first, second, third = found.begin({"s": "1"}), found.begin({"s": "2"}), found.begin({"s": "3"})
     found.cancel(second)
     messages = found.finish(third)

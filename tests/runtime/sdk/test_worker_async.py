@@ -134,7 +134,7 @@ def test_cancels_right_behind_the_request_are_never_lost(worker):
 
 def test_a_waiting_prediction_is_cancelled_without_starting(worker):
     found = worker(
-        "import asyncio\nasync def predict() -> str:\n    await asyncio.sleep(0.2)\n    return 'x'", "predict"
+        "import asyncio\nasync def predict() -> str:\n    await asyncio.sleep(0.7)\n    return 'x'", "predict"
     )
     first, second, third = found.begin(), found.begin(), found.begin()
     found.cancel(second)

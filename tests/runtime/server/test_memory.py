@@ -62,7 +62,7 @@ def counts(server: Server, tmp_path: Path) -> Any:
 
     def counts() -> Any:
         (folder / "count").touch()
-        until(lambda: (folder / "counted").exists(), 10, server)
+        until(lambda: (folder / "counted").exists(), context=server)
         text = (folder / "counted").read_text()
         (folder / "counted").unlink()
         return json.loads(text)
@@ -74,9 +74,9 @@ def leave(server: Server, body: dict[str, Any]) -> None:
     """Ask for a prediction, and go before the answer."""
     data = json.dumps(body).encode()
     head = f"POST /predictions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n"
-    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=20)) as connection:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=60)) as connection:
         connection.sendall(head.encode() + data)
-        until(lambda: server.ask("GET", f"/predictions/{body['id']}").status == 200, 10, server)
+        until(lambda: server.ask("GET", f"/predictions/{body['id']}").status == 200, context=server)
 
 
 def test_connections_requests_and_predictions_are_gone_when_they_have_ended(
@@ -92,12 +92,12 @@ def test_connections_requests_and_predictions_are_gone_when_they_have_ended(
         found = counts()
         return sum(found.get(name, 0) for name in ("Connection", "Request", "Prediction", "_Delivery")) <= 4
 
-    until(are_gone, 10, server)
+    until(are_gone, context=server)
 
 
 def test_a_request_that_failed_leaves_nothing_of_its_body(server: Server, counts: Any) -> None:
     for _ in range(10):
         body = {"input": {}, "webhook": "http://127.0.0.1:9/dead", "webhook_events_filter": ["start", "completed"]}
         assert server.ask("POST", "/predictions", body).status == 200
-    until(lambda: server.output.count("cannot be reached") >= 20, 10, server)
+    until(lambda: server.output.count("cannot be reached") >= 20, context=server)
     assert counts().get("ClientRequest", 0) <= 4

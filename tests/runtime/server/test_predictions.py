@@ -38,6 +38,9 @@ class Predictor(BasePredictor):
             print("cleaning up")
             raise
         return "slept"
+    def gate(self, text, **_):
+        while not os.path.exists(text): time.sleep(0.01)
+        return "passed"
     def fail(self, text, **_): raise ValueError("failed with " + text)
     def write(self, **_):
         print("from print"); sys.stdout.flush()
@@ -238,13 +241,15 @@ def test_asynchronous_answers_say_starting_and_can_be_polled(shared):
     assert shared.ask("GET", "/predictions/unknown").status == 404
 
 
-def test_put_is_idempotent_while_running_and_runs_again_afterwards(shared):
-    shared.begin("same", {"do": "sleep", "scale": 0.5})
+def test_put_is_idempotent_while_running_and_runs_again_afterwards(shared, tmp_path):
+    gate = tmp_path / "gate"
+    shared.begin("same", {"do": "gate", "text": str(gate)})
     again = shared.ask("PUT", "/predictions/same", {"input": {"text": "other"}})
     assert again.status == 202
-    assert again.json["input"]["do"] == "sleep"
+    assert again.json["input"]["do"] == "gate"
     assert shared.ask("POST", "/predictions", {"id": "same", "input": {}}).status == 409
     assert shared.ask("PUT", "/predictions/different", {"input": {}}).status == 409
+    gate.touch()
     shared.wait_status("same", "succeeded")
     assert shared.ask("PUT", "/predictions/same", {"input": {}}).json["output"] == "hello x"
 

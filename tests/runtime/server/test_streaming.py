@@ -203,11 +203,12 @@ def test_sixteen_clients_use_sixteen_slots_and_logs_stay_apart(serve):
 
 def test_one_of_several_predictions_can_be_cancelled(serve):
     server = serve(ASYNC, environment={"COG_MAX_CONCURRENCY": "2"})
-    server.begin("one", {"seconds": 30})
-    server.begin("two", {"seconds": 0.5})
+    server.begin("one", {"seconds": 600})
+    server.begin("two", {"together": 2})
     assert server.ask("POST", "/predictions", {"input": {}}).status == 409
     assert server.ask("POST", "/predictions/one/cancel").status == 200
     assert server.wait_status("one", "canceled")
+    assert server.predict(name="three", together=2)["output"] == "hello three"
     assert server.wait_status("two", "succeeded")
 
 
@@ -249,10 +250,13 @@ def test_a_number_of_threads_must_be_one(text):
     assert "--threads" in result.stderr
 
 
-def test_the_queue_goes_on_after_a_crash(serve):
-    server = serve(PLAIN.replace("time.sleep(seconds)", "time.sleep(abs(seconds)); seconds < 0 and os._exit(1)").replace("import time", "import os, time"), "--queue", "3")
-    server.begin("q0", {"seconds": -0.3})
+def test_the_queue_goes_on_after_a_crash(serve, tmp_path):
+    gate = tmp_path / "gate"
+    crash = f"while seconds < 0 and not os.path.exists({str(gate)!r}): time.sleep(0.01)\n        if seconds < 0: os._exit(1)"
+    server = serve(PLAIN.replace("time.sleep(seconds)", crash).replace("import time", "import os, time"), "--queue", "3")
+    server.begin("q0", {"seconds": -1})
     assert [server.begin(f"q{i}", {}).status for i in (1, 2)] == [202, 202]
+    gate.touch()
     assert server.wait_status("q0", "failed")
     assert [server.wait_status(f"q{i}", "succeeded")["output"] for i in (1, 2)] == ["ok", "ok"]
     assert server.health()["status"] == "READY"

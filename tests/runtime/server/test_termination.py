@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime.server.harness import PATIENCE_SECONDS
+
 pytestmark = pytest.mark.slow
 
 MODEL = """
@@ -105,8 +107,8 @@ class Case:
         """SIGTERM, and what must be true afterwards."""
         assert self.processes()
         self.server.process.send_signal(signal.SIGTERM)
-        assert self.server.process.wait(11) == 0, self.server.output
-        wait_until(lambda: not self.processes(), 2)
+        assert self.server.process.wait(PATIENCE_SECONDS) == 0, self.server.output
+        wait_until(lambda: not self.processes())
         assert [str(path) for path in self.temporary.rglob("*") if path.is_file()] == []
         assert "Traceback" not in self.server.output, self.server.output
 
@@ -129,7 +131,7 @@ def ended(receiver, status: str = "canceled") -> None:
 @pytest.mark.parametrize("state", ["importing", "setup"])
 def test_before_the_model_is_ready(case, wait_until, state):
     server = case.start(state, states=("STARTING",))
-    wait_until(lambda: len(case.processes()) >= (3 if state == "setup" else 2), 10)
+    wait_until(lambda: len(case.processes()) >= (3 if state == "setup" else 2))
     case.end(wait_until)
     assert server.process.returncode == 0
 
@@ -143,7 +145,7 @@ def test_idle(case, wait_until):
 def test_a_prediction_runs(case, receiver, wait_until, do):
     server = case.start("running")
     server.ask("PUT", "/predictions/p", hooked(receiver, do=do), {"Prefer": "respond-async"})
-    wait_until(lambda: "running" in server.ask("GET", "/predictions/p").json["logs"], 10, server)
+    wait_until(lambda: "running" in server.ask("GET", "/predictions/p").json["logs"], context=server)
     case.end(wait_until)
     ended(receiver)
 
@@ -163,7 +165,7 @@ def test_events_are_streamed(case, receiver, wait_until):
     server = case.start("streaming")
     body = json.dumps(hooked(receiver)).encode()
     head = b"POST /predictions HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as client:
         client.sendall(head % len(body) + body)
         seen = b""
         while b"running" not in seen:
@@ -188,7 +190,7 @@ def test_predictions_wait_in_the_queue(case, receiver, wait_until):
 def test_a_cancel_is_not_obeyed_yet(case, receiver, wait_until):
     server = case.start("cancelling")
     server.ask("PUT", "/predictions/p", hooked(receiver, do="stubborn"), {"Prefer": "respond-async"})
-    wait_until(lambda: "running" in server.ask("GET", "/predictions/p").json["logs"], 10, server)
+    wait_until(lambda: "running" in server.ask("GET", "/predictions/p").json["logs"], context=server)
     assert server.ask("POST", "/predictions/p/cancel").status == 200
     case.end(wait_until)
     ended(receiver)
@@ -205,7 +207,7 @@ def test_an_input_is_downloaded(case, receiver, wait_until, sent):
             connection.recv(65536)
             connection.sendall(sent)
             if sent:
-                wait_until(lambda: any(path.name == "input.bin" for path in case.temporary.rglob("*")), 10)
+                wait_until(lambda: any(path.name == "input.bin" for path in case.temporary.rglob("*")))
             case.end(wait_until)
     ended(receiver)
 
@@ -215,7 +217,7 @@ def test_outputs_are_uploaded(case, receiver, wait_until):
 
     def answer(request):
         if request.method == "PUT":
-            release.wait(20)
+            release.wait(5 * PATIENCE_SECONDS)
         return 200, {}, b""
 
     receiver.answer = answer
@@ -239,7 +241,7 @@ def test_a_webhook_is_tried_again(case, receiver, wait_until):
     receiver.wait(lambda requests: len(requests) >= 4)
     server.process.send_signal(signal.SIGTERM)
     is_back.set()
-    assert server.process.wait(11) == 0
+    assert server.process.wait(PATIENCE_SECONDS) == 0
     assert receiver.requests[-1].json["status"] == "succeeded"
     assert len(receiver.requests) >= 5
 
@@ -249,7 +251,7 @@ def test_a_slow_receiver_still_has_the_start(case, receiver, wait_until):
 
     def answer(request):
         if request.json["status"] == "starting":
-            release.wait(20)
+            release.wait(5 * PATIENCE_SECONDS)
         return 200, {}, b""
 
     receiver.answer = answer
@@ -276,11 +278,11 @@ def test_the_model_is_set_up_again_after_a_crash(case, receiver, wait_until):
 def test_a_training_is_under_way(case, receiver, wait_until, state):
     server = case.start(state)
     body = hooked(receiver, n=1)
-    wait_until(lambda: server.ask("PUT", "/trainings/t", body, {"Prefer": "respond-async"}).status == 202, 10)
+    wait_until(lambda: server.ask("PUT", "/trainings/t", body, {"Prefer": "respond-async"}).status == 202)
     if state == "training":
-        wait_until(lambda: "running" in server.ask("GET", "/trainings/t").json["logs"], 10, server)
+        wait_until(lambda: "running" in server.ask("GET", "/trainings/t").json["logs"], context=server)
     else:
-        wait_until(lambda: sum("cog.worker" in command for command in case.processes()) == 2, 10)
+        wait_until(lambda: sum("cog.worker" in command for command in case.processes()) == 2)
     case.end(wait_until)
     final = [request.json for request in receiver.requests if request.json["status"] == "canceled"]
     assert [body["id"] for body in final] == ["t"]

@@ -78,9 +78,10 @@ def test_a_second_worker_trains_on_demand(serve, tmp_path, wait_until):
     server.wait_status("t1", "processing", kind="trainings")
     assert server.ask("POST", "/trainings/t1/cancel").status == 200
     assert server.wait_status("t1", "canceled", kind="trainings")
-    server.begin("p1", {"seconds": 0.5})
+    server.begin("p1", {"seconds": 30})
     assert server.ask("POST", "/trainings", {"input": {"n": 1}}).status == 409
-    server.wait_status("p1", "succeeded")
+    assert server.ask("POST", "/predictions/p1/cancel").status == 200
+    server.wait_status("p1", "canceled")
     trainer = answer["output"]["pid"]
     wait_until(lambda: not is_running(trainer))
 

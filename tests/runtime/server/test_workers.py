@@ -140,11 +140,13 @@ def test_setup_has_a_time_limit(serve):
     assert "0.7 seconds" in server.health()["setup"]["logs"]
 
 
-def test_before_ready_the_port_answers_503_and_the_probe_too(serve):
-    server = serve(SETUP % "time.sleep(1.5)", states=("STARTING",))
+def test_before_ready_the_port_answers_503_and_the_probe_too(serve, tmp_path):
+    gate = tmp_path / "gate"
+    server = serve(SETUP % f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)", states=("STARTING",))
     assert server.ask("POST", "/predictions", {"input": {}}).status == 503
     assert server.ask("GET", "/readyz").status == 503
     assert server.ask("GET", "/livez").status == 200
+    gate.touch()
     server.wait_health("READY")
     assert server.ask("GET", "/readyz").status == 200
     setup = server.health()["setup"]
