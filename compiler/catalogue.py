@@ -187,6 +187,9 @@ CATALOGUE: dict[str, Entry] = {
     "COG316": Entry(
         "template-without-dockerfile", "error", "A Dockerfile template is set, and no Dockerfile is written."
     ),
+    "COG317": Entry(
+        "base-with-triggers", "error", "A base image has ONBUILD instructions, and no Dockerfile is written."
+    ),
     # COG4xx: the model's signature
     "COG400": Entry("target-not-found", "error", "The file has no class or function of that name."),
     "COG401": Entry("method-not-found", "error", "The class of the target has no method to call."),

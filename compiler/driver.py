@@ -32,8 +32,11 @@ from .record import record
 from .source import SourceFile, Span
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .backends.filters import DockerfileOptions
     from .backends.llb.definition import Definition
+    from .backends.llb.image import ImageConfig
     from .backends.llb.lower import LlbOptions, Lowered
     from .frontend.context_files import ContextFiles
     from .frontend.project_matrix import ProjectTables
@@ -349,7 +352,7 @@ def dockerfile_text(
 def llb_build(
     compilation: Compilation, source: Source, options: LlbOptions, build: ResolvedBuild | None = None
 ) -> tuple[LlbBuild | None, tuple[Diagnostic, ...]]:
-    """The compilation, or `build`, as a definition for BuildKit; None with the errors. Codes: COG315, COG316.
+    """The compilation, or `build`, as a definition for BuildKit; None with the errors. Codes: COG315–COG317.
 
     .dockerignore and the name of the configuration are filled into `options` here.
     """
@@ -371,12 +374,25 @@ def llb_build(
         with contextlib.suppress(FileProblem):
             texts[name] = source.files.read(name)
     definition = marshal(lowered.result, lowered.platform, texts)
-    known = dict(options.images)
-    unknown: dict[str, Diagnostic] = {}
-    for stage in resolved.stages:
-        if isinstance(stage.base, ImageBase) and stage.base.reference not in known:
-            unknown.setdefault(stage.base.reference, _unknown_image(stage, stage.base.reference))
-    return LlbBuild(lowered=lowered, definition=definition), tuple(unknown.values())
+    found = _base_problems(resolved, dict(options.images))
+    return (None if has_errors(found) else LlbBuild(lowered=lowered, definition=definition)), found
+
+
+def _base_problems(build: ResolvedBuild, known: Mapping[str, ImageConfig]) -> tuple[Diagnostic, ...]:
+    """What is to be said about base images, each once. Codes: COG315, COG317."""
+    found: dict[str, Diagnostic] = {}
+    for stage in build.stages:
+        if not isinstance(stage.base, ImageBase):
+            continue
+        reference = stage.base.reference
+        if reference not in known:
+            found.setdefault(reference, _unknown_image(stage, reference))
+        elif triggers := known[reference].triggers:
+            spans = [cause.span for cause in stage.because if cause.span]
+            message = f"{reference} has ONBUILD instructions, which are for Dockerfiles: {'; '.join(triggers)}"
+            hint = "`cogc build` without --engine buildkit runs them"
+            found.setdefault(reference, report("COG317", message, spans[0] if spans else None, hint=hint))
+    return tuple(found.values())
 
 
 def _unknown_image(stage: Stage, reference: str) -> Diagnostic:

@@ -209,9 +209,11 @@ def test_both_back_ends_make_the_same_image(engine: Engine, project: MakeProject
 
 
 def test_a_base_with_a_python_of_the_system(engine: Engine, project: MakeProject, tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text(OWN_BASE)
+    """And with a shell of its own, in which commands run."""
+    (tmp_path / "Dockerfile").write_text(OWN_BASE + 'SHELL ["/bin/bash", "-c"]\n')
     base = engine.build("own-base", tmp_path)
-    config = HELLO.replace("build:\n", "build:\n  system_packages: [cowsay]\n")
+    run = 'echo "$0 $BASH_VERSION" > /opt/shell'
+    config = HELLO.replace("build:\n", f"build:\n  system_packages: [cowsay]\n  run: ['{run}']\n")
     assert_equal(*both(engine, project, "own-base", config, {}, ("--base-image", base.reference)))
 
 

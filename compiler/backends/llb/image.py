@@ -16,6 +16,7 @@ from .ops import Platform
 
 __all__ = ["DEFAULT_PATH", "EMPTY_IMAGE", "ImageConfig", "full_reference", "image_document", "read_image"]
 
+_SHELL = ("/bin/sh", "-c")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -35,6 +36,16 @@ class ImageConfig:
     ports: tuple[str, ...] = ()
     other: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def shell(self) -> tuple[str, ...]:
+        """The words before a command of a shell: those of `SHELL` in the Dockerfile of the base, or the usual ones."""
+        return tuple(self.other.get("Shell") or _SHELL)
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """The instructions of Dockerfiles that the base wants run by those who build on it."""
+        return tuple(self.other.get("OnBuild") or ())
 
     def with_variable(self, variable: Variable) -> ImageConfig:
         """With one more variable; the place of a name that is there stays, as in a Dockerfile."""

@@ -87,7 +87,6 @@ CONTEXT = "context"
 PROJECT = "/src"
 _T = TypeVar("_T")
 
-_SHELL = ("/bin/sh", "-c")
 _LONGEST_NAME = 100
 _AGENTS = "/run/buildkit/ssh_agent."
 _AGENT_VARIABLE = "SSH_AUTH_SOCK"
@@ -503,7 +502,7 @@ class _StageLowering:
         return f"[{self.stage.name} {self.number}/{1 + _count(self.stage)}]"
 
     def _shell(self, command: str, *mounts: ExecMount) -> None:
-        self._exec((*_SHELL, commands.on_one_line(command)), command, *mounts)
+        self._exec((*self.state.image.shell, commands.on_one_line(command)), command, *mounts)
 
     def _exec(self, words: tuple[str, ...], shown: str, *mounts: ExecMount) -> None:
         image = self.state.image

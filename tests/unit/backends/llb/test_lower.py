@@ -222,6 +222,15 @@ def test_the_environment_of_the_base_is_in_every_command_and_in_the_image() -> N
     assert image.other == {"StopSignal": "INT"}
 
 
+def test_commands_run_in_the_shell_of_the_base() -> None:
+    base = read_image(b'{"config": {"Shell": ["/bin/bash", "-c"]}}')
+    build = resolved_build('build: {run: [x, \'["y", "z"]\']}')
+    found = [op.arguments for op in ops(build, Exec, images=(("python:3.12-slim-bookworm", base),))]
+    assert ("/bin/bash", "-c", "x") in found
+    assert ("y", "z") in found
+    assert ("/bin/sh", "-c", "x") in [op.arguments for op in ops(build, Exec)]
+
+
 def test_weights_and_code_are_different_selections_of_the_context() -> None:
     build = resolved_build("predict: predict.py:Predictor", PREDICT, sizes=WEIGHTS)
     found = {op.part: op for op in ops(build, LocalSource, ignored=("*.log", "!a.log"))}
