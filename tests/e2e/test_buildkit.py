@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import subprocess
+import tarfile
 
 import pytest
 
@@ -34,6 +37,30 @@ def test_the_image_serves(engine: Engine, project: MakeProject) -> None:
     made.cogc("build", "--engine", "buildkit", "-t", name)
     done = made.cogc("predict", name, "-i", "text=you")
     assert "hello you" in done.stdout
+
+
+def test_names_of_one_file_stay_what_they_are(project: MakeProject) -> None:
+    """Also when the daemon gets only what has changed since the last build; and attributes come along."""
+    made = project("hard-links", HELLO, {"a.txt": "one", "d/x.txt": "x"})
+    for name in ("b.txt", "d/c.txt"):
+        (made.root / name).hardlink_to(made.root / "a.txt")
+    with contextlib.suppress(OSError):  # where the file system has none
+        os.setxattr(made.root / "d/x.txt", "user.kind", b"kept")
+    expected = {"a.txt", "b.txt", "cog.yaml", "d", "d/c.txt", "d/x.txt", "predict.py"}
+    found: dict[str, dict[str, tarfile.TarInfo]] = {}
+    for engine in ("buildkit", "docker"):
+        words = ["build", "--engine", engine, "--progress", "quiet", "-o", "type=tar,dest=../files.tar"]
+        for number in range(2):
+            (made.root / f"{engine}{number}.txt").write_text("new")
+            expected.add(f"{engine}{number}.txt")
+            made.cogc(*words)
+            with tarfile.open(made.root.parent / "files.tar") as archive:
+                members = {entry.name.removeprefix("src/"): entry for entry in archive if entry.name.startswith("src/")}
+            assert {name.rstrip("/") for name in members if not name.startswith(".cog")} - {""} == expected
+        found[engine] = members
+    for name in ("a.txt", "b.txt", "d/c.txt", "d/x.txt"):
+        ours, theirs = found["buildkit"][name], found["docker"][name]
+        assert (ours.type, ours.linkname, ours.pax_headers) == (theirs.type, theirs.linkname, theirs.pax_headers)
 
 
 @pytest.mark.parametrize("options", [(), ("--dockerfile", "D")])

@@ -42,20 +42,29 @@ _GO_BITS = {stat.S_ISUID: 1 << 23, stat.S_ISGID: 1 << 22, stat.S_ISVTX: 1 << 20}
 
 @record(kw_only=False)
 class Entry:
-    """Something that is sent: `message` describes it, `status` is what it was when it was listed."""
+    """Something that is sent: `message` describes it, `status` is what it was when it was listed.
+
+    `attributes` are its extended ones, such as capabilities.
+    """
 
     path: str
     status: os.stat_result
     link: str = ""
+    attributes: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def message(self) -> dict[str, Any]:
-        """Its description; a later name of a file with several names refers to the first."""
+        """Its description; a later name of a file with several names refers to the first, and has its size.
+
+        What the daemon has differs otherwise, and where it makes a name anew that is there it leaves another behind.
+        """
         mode = self.status.st_mode
         found: dict[str, Any] = {"path": self.path, "mode": _go_mode(mode), "mod_time": self.status.st_mtime_ns}
+        if self.attributes:
+            found["xattrs"] = dict(self.attributes)
         if self.link:
             found["linkname"] = self.link
-        if not stat.S_ISDIR(mode) and not (self.link and stat.S_ISREG(mode)):
+        if not stat.S_ISDIR(mode):
             found["size"] = self.status.st_size
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             found |= {"devmajor": os.major(self.status.st_rdev), "devminor": os.minor(self.status.st_rdev)}
@@ -115,14 +124,25 @@ class _Walk:
             if stat.S_ISSOCK(status.st_mode):
                 continue
             link = os.readlink(child.path) if stat.S_ISLNK(status.st_mode) else ""
-            yield Entry(path, status, link)
+            yield Entry(path, status, link, _attributes(child.path))
 
     def _linked(self, entry: Entry) -> Entry:
         status = entry.status
         if status.st_nlink < 2 or not stat.S_ISREG(status.st_mode):
             return entry
         first = self.names.setdefault((status.st_dev, status.st_ino), entry.path)
-        return entry if first == entry.path else Entry(entry.path, status, first)
+        return entry if first == entry.path else Entry(entry.path, status, first, entry.attributes)
+
+
+def _attributes(path: str) -> tuple[tuple[str, bytes], ...]:
+    """The extended attributes; none where the system or the file system has none."""
+    if not hasattr(os, "listxattr"):
+        return ()
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in names if _is_text(name))
+    except OSError:
+        return ()
 
 
 def _go_mode(mode: int) -> int:

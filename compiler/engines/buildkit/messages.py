@@ -197,6 +197,7 @@ message Stat {
   string linkname = 7;
   int64 devmajor = 8;
   int64 devminor = 9;
+  map<string, bytes> xattrs = 10;
 }
 """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cogc.engines.buildkit.context_files import list_entries
+from cogc.engines.buildkit.messages import SERVICES
 from cogc.frontend.dockerignore import Dockerignore
 
 
@@ -81,11 +82,26 @@ def test_descriptions(tmp_path: Path) -> None:
     found = {entry.path: entry.message for entry in list_entries(tmp_path)}
     assert found["a"] == {"path": "a", "mode": 1 << 23 | 0o751, "size": 1, "mod_time": 1_500_000_000_123_456_789}
     assert found["b"]["linkname"] == "a"
-    assert "size" not in found["b"]
+    assert found["b"]["size"] == 1, "as the daemon says of what it has"
     assert found["d"]["mode"] == 1 << 31 | 1 << 20 | 0o777
     assert found["l"]["mode"] == 1 << 27 | 0o777
     assert found["l"]["linkname"] == "nowhere\n"
     assert found["p"]["mode"] == 1 << 25 | 0o600
+
+
+def test_extended_attributes(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b", "d/")
+    os.link(tmp_path / "a", tmp_path / "c")
+    try:
+        for name in ("a", "d"):
+            os.setxattr(tmp_path / name, b"user.kind", b"x\xff")
+    except OSError as error:
+        pytest.skip(f"this file system has none: {error}")
+    found = {entry.path: entry.message.get("xattrs") for entry in list_entries(tmp_path)}
+    own = {"user.kind": b"x\xff"}
+    assert found == {"a": own, "b": None, "c": own, "d": own}
+    stat = next(entry.message for entry in list_entries(tmp_path))
+    assert SERVICES.decode("Stat", SERVICES.encode("Stat", stat))["xattrs"] == own
 
 
 def test_sockets_are_passed_over(tmp_path: Path) -> None:
