@@ -5,14 +5,13 @@ A builder of buildx that is named comes first, then BUILDKIT_HOST, then Docker, 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ...record import record
+from .docker_config import docker_config
 from .errors import Unreachable
 
 __all__ = ["Address", "find_address"]
@@ -96,9 +95,4 @@ def _has_context(environment: Mapping[str, str]) -> bool:
     """Whether docker is told to use another engine than that of the usual socket."""
     if environment.get("DOCKER_CONTEXT", "default") not in ("", "default"):
         return True
-    directory = environment.get("DOCKER_CONFIG") or str(Path(environment.get("HOME", "/"), ".docker"))
-    try:
-        document = json.loads(Path(directory, "config.json").read_bytes())
-        return document.get("currentContext", "default") not in ("", "default")
-    except (OSError, ValueError, AttributeError):
-        return False
+    return docker_config(environment).get("currentContext", "default") not in ("", "default")

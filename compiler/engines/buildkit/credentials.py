@@ -11,8 +11,9 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+from .docker_config import docker_config
 
 __all__ = ["credentials_of"]
 
@@ -24,13 +25,7 @@ _SECONDS = 30
 
 def credentials_of(host: str, environment: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
     """A user's name and password for a registry; the name is empty where the password is a token. None: nobody."""
-    directory = environment.get("DOCKER_CONFIG") or str(Path(environment.get("HOME", "/"), ".docker"))
-    try:
-        document = json.loads(Path(directory, "config.json").read_bytes())
-    except (OSError, ValueError):
-        return None
-    if not isinstance(document, dict):
-        return None
+    document = docker_config(environment)
     for name in _names(host):
         program = (document.get("credHelpers") or {}).get(name) or document.get("credsStore")
         found = _asked(program, name) if program else None

@@ -43,6 +43,7 @@ from .caches import Cache, Caches
 from .client import Bridge, Export, FrontendResult, Result, build, workers
 from .context_files import ContextDirectory
 from .credentials import credentials_of
+from .docker_config import configured_proxies
 from .errors import BuildkitError, Unreachable
 from .exports import Exports
 from .grpc import Connection
@@ -205,12 +206,19 @@ class _Job:
                 platform=platform,
                 progress=self.progress,
                 labels=self.request.labels,
-                proxies=tuple((name.lower(), value) for name, value in self.request.build_args),
+                proxies=tuple((name.lower(), value) for name, value in self._build_args),
                 prefers_local=self.address.is_docker,
                 ignores_cache=not self.request.uses_cache,
             )
             for platform, compilation in wanted
         ]
+
+    @property
+    def _build_args(self) -> tuple[tuple[str, str], ...]:
+        """Those of the request, and the proxies of docker's configuration that it does not set itself."""
+        given = self.request.build_args
+        own = {name.upper() for name, _ in given}
+        return (*given, *(pair for pair in configured_proxies().items() if pair[0] not in own))
 
     @property
     def _daemon_platform(self) -> Platform:
@@ -238,7 +246,7 @@ class _Job:
             self.model.root,
             [image.platform for image in self.images],
             labels=request.labels,
-            build_args=(*request.build_args, *epoch),
+            build_args=(*self._build_args, *epoch),
             prefers_local=self.address.is_docker,
             uses_cache=request.uses_cache,
         )

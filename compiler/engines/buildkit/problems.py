@@ -21,6 +21,14 @@ _TOO_OLD = r"unknown API capability|requested feature .* disabled|unknown (?:ser
 _HOST_HINT = "say with BUILDKIT_HOST, DOCKER_HOST or --builder where it is; `cogc doctor` looks for an engine"
 
 
+def _sending_hint(problem: str) -> str | None:
+    if problem.startswith("the secret "):
+        return None
+    if "is not UTF-8" in problem:
+        return "rename it, or list it in .dockerignore with a wildcard"
+    return "leave the project alone while it is sent, or list what changes in .dockerignore"
+
+
 def explain(
     error: BuildkitError,
     lines: SourceMap,
@@ -34,8 +42,7 @@ def explain(
     Codes: COG621, COG625, COG627, COG629–COG632, COG660, COG64x.
     """
     if problems:
-        hint = "leave the project alone while it is sent, or list what changes in .dockerignore"
-        return tuple(report("COG629", problem, hint=hint) for problem in dict.fromkeys(problems))
+        return tuple(report("COG629", problem, hint=_sending_hint(problem)) for problem in dict.fromkeys(problems))
     if agent_problems:
         hint = "an agent must run until the build has ended: `ssh-add -l` asks it for its keys"
         return tuple(report("COG660", problem, hint=hint) for problem in dict.fromkeys(agent_problems))

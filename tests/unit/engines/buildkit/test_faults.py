@@ -280,7 +280,7 @@ def test_what_is_told_about_the_image(project: Project, tmp_path: Path, value: s
 def test_build_arguments_without_a_dockerfile(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those for proxies reach the commands; of others it is said that they do nothing."""
+    """Those for proxies reach the commands, with those that docker gives to builds; of others it is said that they do nothing."""
     seen: list[dict[str, Any]] = []
 
     def script(daemon: Daemon, request: dict[str, Any]) -> None:
@@ -289,13 +289,15 @@ def test_build_arguments_without_a_dockerfile(
             seen.extend([run["meta"].get("proxy_env", {})] if run else [])
 
     monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
+    (tmp_path / "config.json").write_text('{"proxies": {"default": {"httpsProxy": "http://q:1", "noProxy": "here"}}}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     words = ["--build-arg", "A=1", "--build-arg", "HTTPS_PROXY", "--build-arg", "NOT_SET"]
     with daemon(tmp_path, script) as running:
         assert project.build(*words, host=f"unix://{running.path}") == (0, [])
     (unused,) = [found for found in project.diagnostics if found["code"] == "COG505"]
     assert unused["message"] == "--build-arg A has no effect without a Dockerfile"
     assert seen
-    assert all(proxies == {"https_proxy": "http://p:1"} for proxies in seen)
+    assert all(proxies == {"https_proxy": "http://p:1", "no_proxy": "here"} for proxies in seen)
 
 
 def test_an_interrupt_ends_the_build_and_the_session(project: Project, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from cogc.engines.buildkit.address import Address, find_address
 from cogc.engines.buildkit.credentials import credentials_of
+from cogc.engines.buildkit.docker_config import configured_proxies
 from cogc.engines.buildkit.errors import BuildkitError, Unreachable
 from cogc.engines.buildkit.grpc import Connection
 from cogc.engines.buildkit.transport import connect
@@ -217,6 +218,25 @@ def test_certificates_that_are_not_there(tls_port: int, tmp_path: Path) -> None:
 def test_a_daemon_that_wants_tls_was_never_reached(tls_port: int) -> None:
     with pytest.raises(Unreachable, match="before it said anything, as one does that wants TLS"):
         answers(Address("tcp", ("127.0.0.1", str(tls_port))))
+
+
+PROXIES = """{"proxies": {"default": {"httpProxy": "http://d:1", "noProxy": "x"}, "tcp://far:1": {"allProxy": "http://f:1"}}}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "expected"),
+    [
+        (PROXIES, "", {"HTTP_PROXY": "http://d:1", "NO_PROXY": "x"}),
+        (PROXIES, "unix:///other", {"HTTP_PROXY": "http://d:1", "NO_PROXY": "x"}),
+        (PROXIES, "tcp://far:1", {"ALL_PROXY": "http://f:1"}),
+        ('{"proxies": 3}', "", {}),
+        ("[]", "", {}),
+        ("{", "", {}),
+    ],
+)
+def test_proxies_of_dockers_configuration(tmp_path: Path, text: str, host: str, expected: dict[str, str]) -> None:
+    (tmp_path / "config.json").write_text(text)
+    assert configured_proxies({"DOCKER_CONFIG": str(tmp_path), "DOCKER_HOST": host}) == expected
 
 
 # -- who we are ----------------------------------------------------------------------------------------
