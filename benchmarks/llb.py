@@ -6,7 +6,8 @@ Run by hand, with a Docker engine:
 
 The project has packages, weights, and files of its own. Every change is new to the cache, so that neither side
 gains from the other. The last column is `docker buildx build` of the Dockerfile, staged beforehand, with nothing around
-it. Prints a Markdown table of medians.
+it. A second project has system packages, and Python packages that are installed after them or, when they are wheels for
+certain, beside them. Prints Markdown tables of medians.
 """
 
 from __future__ import annotations
@@ -33,6 +34,17 @@ environment:
   - SESSION={session}
 predict: predict.py:Predictor
 """
+SYSTEM_AND_PYTHON = """\
+build:
+  python_version: "3.11"
+  system_packages: [ffmpeg]
+  python_requirements: requirements.txt
+environment:
+  - SESSION={session}
+predict: predict.py:Predictor
+"""
+REQUIREMENTS = "numpy==2.2.6\nscipy==1.15.3\npandas==2.2.3\nscikit-learn==1.6.1\n"
+ONLY_WHEELS = "--only-binary :all:\n"
 PREDICT = """\
 from cog import BasePredictor
 
@@ -85,6 +97,7 @@ def main() -> None:
         project = Project(Path(directory), arguments.weights_mib, arguments.assets_mib)
         try:
             measure(project, arguments.repeat)
+            measure_side_by_side(Path(directory), arguments.repeat)
         finally:
             subprocess.run(["docker", "image", "rm", "--force", IMAGE], capture_output=True)
 
@@ -109,6 +122,28 @@ def measure(project: Project, repeat: int) -> None:
                 taken[name].append(way(project.root, options))
         cells = " | ".join(f"{statistics.median(seconds):.1f} s" for seconds in taken.values())
         print(f"| {title} | {cells} |", flush=True)
+
+
+def measure_side_by_side(root: Path, repeat: int) -> None:
+    """System packages and Python packages, both installed anew."""
+    root = root / "side-by-side"
+    root.mkdir()
+    (root / "predict.py").write_text(PREDICT.format(mark=""))
+    ways = {
+        "--engine docker": ("docker", REQUIREMENTS),
+        "--engine buildkit, one after the other": ("buildkit", REQUIREMENTS),
+        "--engine buildkit, side by side": ("buildkit", ONLY_WHEELS + REQUIREMENTS),
+    }
+    taken: dict[str, list[float]] = {title: [] for title in ways}
+    for turn in range(repeat + 1):
+        for title, (engine, requirements) in ways.items():
+            (root / "cog.yaml").write_text(SYSTEM_AND_PYTHON.format(session=uuid.uuid4().hex))
+            (root / "requirements.txt").write_text(requirements)
+            seconds = cogc(root, engine, ())
+            if turn:  # in the first, base images and packages are fetched
+                taken[title].append(seconds)
+    print("\n| " + " | ".join(ways) + " |\n" + "| --- " * len(ways) + "|")
+    print("| " + " | ".join(f"{statistics.median(seconds):.1f} s" for seconds in taken.values()) + " |")
 
 
 def cogc(root: Path, engine: str, options: tuple[str, ...]) -> float:
