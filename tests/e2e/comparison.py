@@ -26,10 +26,16 @@ _MOUNTED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab")
 _CHANGING = re.compile(r"\.pyc$|^/var/(?:log|cache|lib/(?:apt|dpkg))/|^/etc/ld\.so\.cache$|^/tmp/|^/var/tmp/")
 
 
-def assert_equal(ours: Image, theirs: Image) -> None:
-    """The same files with modes, owners, contents and links, and the same configuration and labels."""
+def assert_equal(ours: Image, theirs: Image, names: Mapping[str, str] | None = None) -> None:
+    """The same files with modes, owners, contents and links, and the same configuration and labels.
+
+    `names` are those that ours may have where theirs has others.
+    """
     assert _differences(_tree(ours), _tree(theirs)) == []
-    assert _differences(_config(ours), _config(theirs)) == []
+    config = _config(ours)
+    for name, other in (names or {}).items():
+        config["Labels"] = {key: value.replace(name, other) for key, value in config.get("Labels", {}).items()}
+    assert _differences(config, _config(theirs)) == []
 
 
 def _tree(image: Image) -> dict[str, Entry]:
@@ -147,11 +153,34 @@ class ComparingEngine(Engine):
             self.compared.append(name)
         return theirs
 
+    def compare_built(self, project: Project, words: Sequence[str], environment: Mapping[str, str] | None) -> None:
+        """Build what `cogc build` built with the other engine as well, and compare the images."""
+        tag = next((number + 1 for number, word in enumerate(words) if word in ("-t", "--tag")), None)
+        others = [
+            word for word in words if word.split("=")[0] in ("--engine", "--dockerfile", "-o", "--output", "--push")
+        ]
+        if tag is None or others:
+            self.left_out.append((" ".join(words), "it has no tag" if tag is None else f"it has {others[0]}"))
+            return
+        name = words[tag]
+        reference = self.name(f"{len(self.compared)}-built")
+        words = [*words[:tag], reference, *words[tag + 1 :], "--engine", "buildkit"]
+        done = subprocess.run(
+            [cogc_program(), *words], cwd=project.root, env=project.environment(environment), capture_output=True
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert_equal(Image(self, reference), Image(self, name), {reference: name})
+        self.compared.append(name)
+
     def _images(self, project: Project) -> list[str]:
-        """Those that stages of the Dockerfile start from and that are here."""
+        """Those that stages of the Dockerfile start from; what a registry alone has by this digest is fetched."""
         text = (project.root / "Dockerfile").read_text()
         found = dict.fromkeys(re.findall(r"^FROM (?:--platform=\S+ )?(\S+)", text, re.MULTILINE))
-        return [image for image in found if self.has(image)]
+        return [image for image in found if self.has(image) or ("@" in image and self._fetch(image))]
+
+    def _fetch(self, image: str) -> bool:
+        self.references.append(image)
+        return self.docker("pull", "--quiet", image).returncode == 0
 
 
 def _secrets(options: Sequence[str], root: Path, environment: Mapping[str, str]) -> dict[str, Callable[[], bytes]]:
