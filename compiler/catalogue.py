@@ -190,6 +190,11 @@ CATALOGUE: dict[str, Entry] = {
     "COG317": Entry(
         "base-with-triggers", "error", "A base image has ONBUILD instructions, and no Dockerfile is written."
     ),
+    "COG318": Entry(
+        "flag-without-dockerfile",
+        "error",
+        "A command has flags of RUN that mounts cannot say, and no Dockerfile is written.",
+    ),
     # COG4xx: the model's signature
     "COG400": Entry("target-not-found", "error", "The file has no class or function of that name."),
     "COG401": Entry("method-not-found", "error", "The class of the target has no method to call."),

@@ -26,13 +26,13 @@ from .frontend.source_entries import dangling_links, source_entries, source_link
 from .frontend.target_files import bringer, check_target_files
 from .frontend.weights import Weights, find_weights
 from .ir.matrix import Matrix
-from .ir.nodes import Build, ImageBase, ResolvedBuild, ScratchBase, Stage
+from .ir.nodes import Build, ImageBase, ResolvedBuild, Run, ScratchBase, Stage
 from .ir.pipeline import run
 from .record import record
 from .source import SourceFile, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .backends.filters import DockerfileOptions
     from .backends.llb.definition import Definition
@@ -352,7 +352,7 @@ def dockerfile_text(
 def llb_build(
     compilation: Compilation, source: Source, options: LlbOptions, build: ResolvedBuild | None = None
 ) -> tuple[LlbBuild | None, tuple[Diagnostic, ...]]:
-    """The compilation, or `build`, as a definition for BuildKit; None with the errors. Codes: COG315–COG317.
+    """The compilation, or `build`, as a definition for BuildKit; None with the errors. Codes: COG315–COG318.
 
     .dockerignore and the name of the configuration are filled into `options` here.
     """
@@ -374,7 +374,7 @@ def llb_build(
         with contextlib.suppress(FileProblem):
             texts[name] = source.files.read(name)
     definition = marshal(lowered.result, lowered.platform, texts)
-    found = _base_problems(resolved, dict(options.images))
+    found = (*_base_problems(resolved, dict(options.images)), *_flag_problems(resolved))
     return (None if has_errors(found) else LlbBuild(lowered=lowered, definition=definition)), found
 
 
@@ -393,6 +393,16 @@ def _base_problems(build: ResolvedBuild, known: Mapping[str, ImageConfig]) -> tu
             hint = "`cogc build` without --engine buildkit runs them"
             found.setdefault(reference, report("COG317", message, spans[0] if spans else None, hint=hint))
     return tuple(found.values())
+
+
+def _flag_problems(build: ResolvedBuild) -> Iterator[Diagnostic]:
+    """Commands with flags for Docker's RUN that say what no mount of cog.yaml can. Code: COG318."""
+    for step in (step for stage in build.stages for step in stage.steps if isinstance(step, Run)):
+        if step.command.startswith("--"):
+            flag = step.command.split()[0]
+            message = f"`{flag}` is a flag for Dockerfiles; LLB is made without one"
+            hint = "`cogc build` without --engine buildkit hands it on"
+            yield report("COG318", message, step.origin, hint=hint)
 
 
 def _unknown_image(stage: Stage, reference: str) -> Diagnostic:

@@ -36,7 +36,7 @@ def add_llb_arguments(group: argparse._ActionsContainer) -> None:
 def llb_output(
     arguments: argparse.Namespace, compilation: Compilation, source: Source
 ) -> tuple[bytes | None, tuple[Diagnostic, ...]]:
-    """What --emit asks for, or None with the errors. Codes: COG315–COG317, COG500, COG503."""
+    """What --emit asks for, or None with the errors. Codes: COG315–COG318, COG500, COG503."""
     from ..backends.llb.image import image_document
     from ..backends.llb.lower import LlbOptions
     from ..backends.llb.text import definition_json, definition_text

@@ -97,10 +97,14 @@ Mount: TypeAlias = SecretMount | SshMount | CacheMount | BindMount
 
 @record
 class Command:
-    """One shell command of `build.run` (or `build.pre_install`)."""
+    """One shell command of `build.run` (or `build.pre_install`).
+
+    `written` is the command with the flags that stand in front of it; their mounts have its span.
+    """
 
     command: str
     mounts: tuple[Mount, ...]
+    written: str
     span: Span
 
 

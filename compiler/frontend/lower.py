@@ -398,7 +398,7 @@ class _Lowering:
             train=config.train.reference if config.train else None,
             concurrency=config.concurrency.max.value if config.concurrency else None,
             environment=tuple(f"{variable.name}={variable.value}" for variable in config.environment),
-            commands=tuple((command.command, tuple(_secrets(command))) for command in build.commands),
+            commands=tuple((command.written, tuple(_secrets(command))) for command in build.commands),
             system_packages=tuple(package.value for package in build.system_packages),
             python_packages=tuple(requirement.text for requirement in build.requirements) if in_yaml else (),
             python_requirements=build.python_requirements.value if build.python_requirements else None,
@@ -454,8 +454,9 @@ def _mount(mount: conf.Mount) -> Mount:
 
 
 def _secrets(command: conf.Command) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Those of its list of mounts: flags are part of what is written."""
     for mount in command.mounts:
-        if isinstance(mount, conf.SecretMount):
+        if isinstance(mount, conf.SecretMount) and mount.span != command.span:
             pairs = (("type", "secret"), ("id", mount.id), ("target", mount.target), ("env", mount.env))
             yield tuple((key, value) for key, value in pairs if value)
 

@@ -93,7 +93,7 @@ class BuildkitRequest:
 def build_with_buildkit(
     reporter: Reporter, model: ModelSource, source: Source, request: BuildkitRequest, mode: Mode
 ) -> BuiltImage:
-    """Build the image of the project. Errors: EngineFailure with COG316, COG317, COG501, COG62x, COG63x, COG64x."""
+    """Build the image of the project. Errors: EngineFailure with COG316–COG318, COG501, COG62x, COG63x, COG64x."""
     job = _Job(reporter, model, source, request)
     display = display_for(mode, job.progress, job.titles, f"Building {request.name}")
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Literal, TypeAlias
 
 from ...diagnostics import Diagnostic, report
+from ...source import Span
 from ..config import BindMount, CacheMount, Command, Located, Mount, SecretMount, SshMount
 from ..files import Files
 from ..parse import MappingNode, ScalarNode
 from ..values import MAX_WORD_BYTES, project_path
 from .reading import items_of, text_of
+from .run_flags import split_mounts
 
 __all__ = ["bind_commands", "has_here_document"]
 
@@ -40,6 +42,9 @@ def has_here_document(command: str) -> bool:
     return re.search(r"<<-?\s*[^\s<]", _NO_REDIRECTION.sub("_", command)) is not None
 
 
+Fields: TypeAlias = Mapping[str, Located[str]]
+
+
 class _CommandBinder:
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -65,7 +70,8 @@ class _CommandBinder:
                 yield from self._command(node, ())
 
     def _command(self, node: ScalarNode, mounts: tuple[Mount, ...]) -> Iterator[Command]:
-        command = node.text.strip()
+        written = node.text.strip()
+        flags, command = split_mounts(written)
         if not command:
             self.found.append(report("COG146", "the command is empty", node.span))
         elif "\n" in command:
@@ -85,16 +91,25 @@ class _CommandBinder:
                 way = "write a script, and give the command a mount of the type `bind` with it"
             self.found.append(report("COG155", f"the command {what}", node.span, hint=way))
         else:
-            yield Command(command=command, mounts=mounts, span=node.span)
+            flagged = [mount for fields in flags if (mount := self._flag(fields, node.span))]
+            yield Command(command=command, mounts=(*flagged, *mounts), written=written, span=node.span)
 
     def _mounts(self, node: MappingNode) -> Iterator[Mount]:
         for item in items_of(node, "mounts"):
-            if isinstance(item, MappingNode) and (mount := self._mount(item)):
-                yield mount
+            if isinstance(item, MappingNode):
+                texts = {entry.key: text_of(item, entry.key) for entry in item.entries}
+                fields = {key: text for key, text in texts.items() if text is not None}
+                if mount := self._mount(fields, _is_required(item), item.span):
+                    yield mount
 
-    def _mount(self, node: MappingNode) -> Mount | None:
-        kind = text_of(node, "type")
-        target, identity = text_of(node, "target"), text_of(node, "id")
+    def _flag(self, fields: dict[str, str], span: Span) -> Mount | None:
+        """A mount that is a flag in front of the command at `span`."""
+        located = {name: Located(value, span) for name, value in fields.items()}
+        return self._mount(located, fields.get("required") == "true", span)
+
+    def _mount(self, fields: Fields, is_required: bool, span: Span) -> Mount | None:
+        kind = fields.get("type")
+        target, identity = fields.get("target"), fields.get("id")
         if kind is None:
             return None
         if target is not None and not target.value.startswith("/"):
@@ -107,26 +122,24 @@ class _CommandBinder:
                 return None
         match kind.value:
             case "secret":
-                return self._secret_mount(node, identity, target)
+                return self._secret_mount(fields, is_required, span)
             case "ssh":
-                return self._ssh_mount(node, identity, target)
+                return self._ssh_mount(fields, is_required, span)
             case "cache" if target is not None:
-                sharing = text_of(node, "sharing")
+                sharing = fields.get("sharing")
                 choice: Literal["shared", "private", "locked"] = "shared"
                 if sharing is not None and sharing.value in ("private", "locked"):
                     choice = "private" if sharing.value == "private" else "locked"
                 name = identity.value if identity else None
-                return CacheMount(target=target.value, id=name, sharing=choice, span=node.span)
+                return CacheMount(target=target.value, id=name, sharing=choice, span=span)
             case "bind" if target is not None:
-                return self._bind_mount(node, target)
+                return self._bind_mount(fields.get("source"), target, span)
         return None
 
-    def _secret_mount(
-        self, node: MappingNode, identity: Located[str] | None, target: Located[str] | None
-    ) -> SecretMount | None:
+    def _secret_mount(self, fields: Fields, is_required: bool, span: Span) -> SecretMount | None:
+        identity, target, env = fields.get("id"), fields.get("target"), fields.get("env")
         if identity is None:
             return None
-        env = text_of(node, "env")
         if target is None and env is None:
             message = f"the secret `{identity.value}` needs a `target` (a file) or an `env` (a variable)"
             self.found.append(report("COG142", message, identity.span))
@@ -138,25 +151,23 @@ class _CommandBinder:
             id=identity.value,
             target=target.value if target else None,
             env=env.value if env else None,
-            is_required=_is_required(node),
-            span=node.span,
+            is_required=is_required,
+            span=span,
         )
 
-    def _ssh_mount(
-        self, node: MappingNode, identity: Located[str] | None, target: Located[str] | None
-    ) -> SshMount | None:
+    def _ssh_mount(self, fields: Fields, is_required: bool, span: Span) -> SshMount | None:
+        identity, target = fields.get("id"), fields.get("target")
         if identity is not None and "=" in identity.value:
             self.found.append(report("COG142", f"`{identity.value}` cannot be the id of an ssh agent", identity.span))
             return None
         return SshMount(
             id=(identity.value if identity else "") or "default",
             target=target.value if target else None,
-            is_required=_is_required(node),
-            span=node.span,
+            is_required=is_required,
+            span=span,
         )
 
-    def _bind_mount(self, node: MappingNode, target: Located[str]) -> BindMount | None:
-        source = text_of(node, "source")
+    def _bind_mount(self, source: Located[str] | None, target: Located[str], span: Span) -> BindMount | None:
         if source is None:
             return None
         path = project_path(source.value)
@@ -172,7 +183,7 @@ class _CommandBinder:
             message = f"`{path}` cannot be used in a mount: its name has characters outside ASCII"
             self.found.append(report("COG142", message, source.span))
             return None
-        return BindMount(source=path, target=target.value, span=node.span)
+        return BindMount(source=path, target=target.value, span=span)
 
 
 def _is_required(node: MappingNode) -> bool:
