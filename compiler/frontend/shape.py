@@ -50,9 +50,9 @@ def _keyword(name: str, wanted: Any, value: Any, schema: Mapping[str, Any], root
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
             return not is_number or value > wanted or (value == wanted and name == "minimum")
         case "enum":
-            return any(value == choice and type(value) is type(choice) for choice in wanted)
+            return any(_is_equal(value, choice) for choice in wanted)
         case "const":
-            return bool(value == wanted and type(value) is type(wanted))
+            return _is_equal(value, wanted)
         case "oneOf":
             return sum(fits(value, part, root) for part in wanted) == 1
         case "allOf":
@@ -62,6 +62,11 @@ def _keyword(name: str, wanted: Any, value: Any, schema: Mapping[str, Any], root
             return fits(value, branch, root)
         case _:
             return False
+
+
+def _is_equal(value: Any, other: Any) -> bool:
+    """To JSON Schema, 1 and 1.0 are equal, and neither is `true`."""
+    return bool(value == other and isinstance(value, bool) == isinstance(other, bool))
 
 
 def _of_object(
