@@ -151,6 +151,10 @@ def _go_mode(mode: int) -> int:
     return found | sum(theirs for ours, theirs in _GO_BITS.items() if mode & ours)
 
 
+# The descriptors of what this program prints.
+_OUTPUTS = (1, 2)
+
+
 class _Changed(Exception):
     """A file is not what it was when it was listed."""
 
@@ -211,16 +215,18 @@ class ContextDirectory:
             self._refuse(call, f"{entry.path} has changed while it was sent")
 
     def _send_content(self, call: Call, number: int, entry: Entry, file: int) -> None:
-        sent = 0
+        sent, size = 0, entry.status.st_size
+        # What this program prints there grows all the while: what there was when it was listed is sent.
+        is_ours = _is_our_output(entry.status)
         last: list[bytes] = []
-        while chunk := os.read(file, _CHUNK_BYTES):
+        while chunk := os.read(file, min(_CHUNK_BYTES, size - sent) if is_ours else _CHUNK_BYTES):
             if last:
                 call.send_all(last)
             sent += len(chunk)
             last = [SERVICES.encode("Packet", {"type": _DATA, "id": number, "data": chunk})]
         now = os.fstat(file)
         self.sent_bytes += sent
-        if sent != entry.status.st_size or now.st_mtime_ns != entry.status.st_mtime_ns:
+        if sent != size or (now.st_mtime_ns != entry.status.st_mtime_ns and not is_ours):
             raise _Changed
         call.send_all([*last, SERVICES.encode("Packet", {"type": _DATA, "id": number})])
 
@@ -235,6 +241,15 @@ class ContextDirectory:
 def _open_plainly(path: str, flags: int) -> int:
     """Not through a link, and without waiting for the other end of a pipe: the entry was a file when it was listed."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_our_output(status: os.stat_result) -> bool:
+    """Whether it is the file that the standard output or the standard error of this program goes to."""
+    for descriptor in _OUTPUTS:
+        with contextlib.suppress(OSError):  # it is closed
+            if os.path.samestat(os.fstat(descriptor), status):
+                return True
+    return False
 
 
 def _is_text(text: str) -> bool:

@@ -129,6 +129,27 @@ def test_what_we_send_ourselves_comes_back_the_same(transfer: Any, target: Path,
         assert path.is_symlink() or path.lstat().st_mtime_ns == there.lstat().st_mtime_ns
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_log_of_ours_may_grow(
+    transfer: Any, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_ours: bool
+) -> None:
+    (tmp_path / "source").mkdir()
+    with (tmp_path / "source/log").open("wb", 0) as log:
+        log.write(b"listed")
+
+        class Growing(ContextDirectory):
+            def _answer(self, *arguments: Any) -> None:
+                log.write(b" and more")
+                super()._answer(*arguments)
+
+        if is_ours:
+            monkeypatch.setattr("cogc.engines.buildkit.context_files._OUTPUTS", (log.fileno(),))
+        source = Growing(tmp_path / "source")
+        received = transfer(source.send)
+    assert source.problems == ([] if is_ours else ["log has changed while it was sent"])
+    assert not is_ours or (received.error is None and (target / "log").read_bytes() == b"listed")
+
+
 @pytest.mark.parametrize(
     "stats",
     [
