@@ -100,7 +100,7 @@ def test_crash_of_the_server_is_mended_by_a_restart_policy(engine: Engine, model
         client.begin(text="x", seconds=60)
         # Not the first process, which is tini: what it started.
         kill = "import os, signal; os.kill(int(open('/proc/1/task/1/children').read().split()[0]), signal.SIGKILL)"
-        engine.text("exec", container, "python", "-c", kill)
+        engine.docker("exec", container, "python", "-c", kill)  # it may end with the container, before it can say so
         deadline = time.monotonic() + 120
         while _inspected(engine, container)["RestartCount"] != 1:
             assert time.monotonic() < deadline, "the engine did not restart the container"
