@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 __all__ = ["split_mounts"]
 
 # A word in which Docker finds no quotes, escapes and variables.
-_FLAG = re.compile(r"--mount=([^\s\"'\\$]+)\s*")
+_FLAG = re.compile(r"--mount=([^\s\"'\\$\x80-\U0010ffff]+)\s*")
 _ALIASES = {"dst": "target", "destination": "target", "src": "source", "ro": "readonly"}
 _KEYS = {
     "cache": {"target", "id", "sharing"},
@@ -27,6 +28,10 @@ def split_mounts(command: str) -> tuple[tuple[dict[str, str], ...], str]:
 
     >>> split_mounts("--mount=type=cache,target=/c pip install six")
     (({'type': 'cache', 'target': '/c'},), 'pip install six')
+    >>> split_mounts("--mount=type=bind,source=/a/../b.txt,dst=/b cat /b")[0]
+    ({'type': 'bind', 'source': 'b.txt', 'target': '/b'},)
+    >>> split_mounts("--mount=type=cache,target=.cache make")
+    ((), '--mount=type=cache,target=.cache make')
     >>> split_mounts("--mount=type=tmpfs,target=/t --network=none make")
     ((), '--mount=type=tmpfs,target=/t --network=none make')
     """
@@ -47,9 +52,13 @@ def _fields(text: str) -> dict[str, str] | None:
         name, _, value = field.partition("=")
         name = _ALIASES.get(name.lower(), name.lower())
         found[name] = value or "true" if name in ("readonly", "required") else value
-    kind = found.get("type", "")
+    if "source" in found:  # to Docker, the context is the root
+        found["source"] = posixpath.normpath("/" + found["source"]).lstrip("/")
+    kind = found.setdefault("type", "bind")
     given = found.keys() - {"type"}
     if kind not in _KEYS or not _NEEDED[kind] <= given <= _KEYS[kind] or not all(found.values()):
+        return None
+    if not found.get("target", "/").startswith("/"):  # in the working directory of the step
         return None
     if any(found[name] not in values for name, values in _VALUES.items() if name in found):
         return None
