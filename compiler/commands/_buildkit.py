@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ..diagnostics import Diagnostic, has_errors, report
+from ..engines.buildkit.docker_config import PROXIES
 from ._fields import fields_of
 from ._outputs import Destinations
 from ._ssh import Mounted
@@ -22,7 +23,6 @@ _CACHES_TO = ("registry", "inline", "local", "gha", "s3", "azblob")
 _CACHES_FROM = ("registry", "local", "gha", "s3", "azblob")
 _PLACE = {"--cache-from": "src", "--cache-to": "dest"}
 _YES, _NO = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
-_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
 def buildkit_request(
@@ -77,7 +77,7 @@ def _build_args(
         if separator or name in os.environ:
             given[name] = value if separator else os.environ[name]
     if not has_dockerfile:
-        for name in [name for name in given if name.lower() not in _PROXIES]:
+        for name in [name for name in given if name.lower() not in PROXIES]:
             hint = "`environment` in cog.yaml sets variables; --dockerfile builds a file that takes arguments"
             found.append(report("COG505", f"--build-arg {name} has no effect without a Dockerfile", hint=hint))
             del given[name]

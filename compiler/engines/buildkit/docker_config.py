@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["configured_proxies", "docker_config"]
+__all__ = ["PROXIES", "configured_proxies", "docker_config"]
 
 _DOCKER = "unix:///var/run/docker.sock"
 _PROXIES = {
@@ -21,6 +21,8 @@ _PROXIES = {
     "noProxy": "NO_PROXY",
     "allProxy": "ALL_PROXY",
 }
+# The build arguments of every Dockerfile, in small letters.
+PROXIES = tuple(name.lower() for name in _PROXIES.values())
 
 
 def docker_config(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:

@@ -28,12 +28,12 @@ from ...source import Span
 from .bridge_files import BridgeFiles
 from .caches import Cache
 from .client import Bridge, Result, Solved, source_detail
+from .docker_config import PROXIES
 from .errors import BuildkitError, CallFailed
 from .grpc import Connection
 
 __all__ = ["serve", "solve_project"]
 
-_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 # What buildx sees to, or the daemon.
 _OTHER_ARGUMENTS = ("buildkit_syntax", "source_date_epoch", "buildkit_inline_cache")
 # What a step would run without, and not a word about it.
@@ -150,7 +150,7 @@ def _check_options(options: Mapping[str, str]) -> None:
     ]
     for key in options:
         name = key.removeprefix("build-arg:")
-        if name != key and name.lower() not in (*_PROXIES, *_OTHER_ARGUMENTS):
+        if name != key and name.lower() not in (*PROXIES, *_OTHER_ARGUMENTS):
             found.append(report("COG503", f"--build-arg {name}: a cog.yaml has no arguments"))
     if found:
         raise Refused(found, {})
@@ -170,7 +170,7 @@ def _proxies(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     given = {
         key.removeprefix("build-arg:").lower(): value for key, value in options.items() if key.startswith("build-arg:")
     }
-    return tuple((name, given[name]) for name in _PROXIES if name in given)
+    return tuple((name, given[name]) for name in PROXIES if name in given)
 
 
 def _cache_imports(options: Mapping[str, str]) -> list[Cache]:
