@@ -67,6 +67,12 @@ _OVER_SSH = (
 )
 _NO_NEW_HOSTS = f"{{ rm -f {_NEW_HOSTS}; rmdir /root/.ssh 2>/dev/null || true; }}"  # old clients make the directory
 _NO_LOCKS = "rm -f /tmp/uv-*.lock"
+# Bytecode that names the hash of its source, not its time, stays valid in images whose times are rewritten. With that
+# and a fixed order of sets it is the same after each installation.
+_BYTECODE = "PYC_INVALIDATION_MODE=CHECKED_HASH PYTHONHASHSEED=0"
+# What differs from one installation of the same to the next.
+_LINKER_NOTES = "/var/cache/ldconfig/aux-cache"
+_NO_NOTES = f"rm -f /var/log/apt/*.log /var/log/dpkg.log /var/log/alternatives.log {_LINKER_NOTES}"
 # Of a wheel of the project uv notes the time, which differs from one build of the same to the next.
 _NO_TIMES = (
     "find / -xdev -path '*.dist-info/uv_cache.json' \\\n      -execdir sed -i '/uv_cache\\.json,/d' RECORD \\; -delete"
@@ -78,9 +84,10 @@ _LIBRARIES = (
 )
 
 LINKER_CACHE = (
-    "find / -xdev -type f -name '*python*.so' -printf '%h\\n' | sort -u > /etc/ld.so.conf.d/cog.conf \\\n && ldconfig"
+    "find / -xdev -type f -name '*python*.so' -printf '%h\\n' | sort -u > /etc/ld.so.conf.d/cog.conf"
+    f" \\\n && ldconfig && rm -f {_LINKER_NOTES}"
 )
-COPIED_PYTHON = "ldconfig && python --version"
+COPIED_PYTHON = f"ldconfig && rm -f {_LINKER_NOTES} && python --version"
 
 
 def on_one_line(command: str) -> str:
@@ -139,11 +146,12 @@ def install_python(step: InstallPython) -> str:
         )
     start = (f"mkdir -p {APT_CACHE}/partial", "apt-get update -qq")
     if step.source == "image":
-        return _all(*start, f"DEBIAN_FRONTEND=noninteractive {_INSTALL}\\\n      {_LIBRARIES}")
+        return _all(*start, f"DEBIAN_FRONTEND=noninteractive {_INSTALL}\\\n      {_LIBRARIES}", _NO_NOTES)
     python = "python" + ".".join(step.version.split(".")[:2])
     return _all(
         *start,
         f"DEBIAN_FRONTEND=noninteractive {_INSTALL}\\\n      ca-certificates {python} {python}-dev {python}-venv",
+        _NO_NOTES,
         f"{python} -m venv /opt/python",
         "ln -sf /opt/python/bin/python3 /usr/local/bin/python",
     )
@@ -153,7 +161,7 @@ def system_packages(step: SystemPackages) -> str:
     """Install the packages with apt, a line for each."""
     packages = " \\\n      ".join(map(shell_word, step.packages))
     install = f"apt-get install -qqy --no-install-recommends -o Dir::Cache::archives={APT_CACHE} \\\n      {packages}"
-    return _all(f"mkdir -p {APT_CACHE}/partial", "apt-get update -qq", install)
+    return _all(f"mkdir -p {APT_CACHE}/partial", "apt-get update -qq", install, _NO_NOTES)
 
 
 def python_packages(step: PythonPackages) -> str:
@@ -166,16 +174,19 @@ def python_packages(step: PythonPackages) -> str:
     if step.installer == "uv":
         where = f"--python {step.interpreter}" if step.interpreter else "--system"
         install = (
-            f"{UV} pip install {where} --break-system-packages \\\n"
+            f"{_BYTECODE} \\\n    {UV} pip install {where} --break-system-packages \\\n"
             f"      --index-strategy unsafe-best-match --link-mode copy --compile-bytecode{_words(step.options)} \\\n"
             f"      {files}"
         )
         return _all(*before, install, *((_NO_TIMES,) if step.artifacts else ()), *after, _NO_LOCKS)
+    python = step.interpreter or "python"
     install = (
-        f"{step.interpreter or 'python'} -m pip install --cache-dir /root/.cache/pip --root-user-action ignore \\\n"
-        f"      --disable-pip-version-check{_words(step.options)} \\\n      {files}"
+        f"{python} -m pip install --cache-dir /root/.cache/pip --root-user-action ignore \\\n"
+        f"      --disable-pip-version-check --no-compile{_words(step.options)} \\\n      {files}"
     )
-    return _all(*before, install, *after)
+    compilation = f"PYTHONHASHSEED=0 {python} -m compileall -qq -j 0 --invalidation-mode checked-hash"
+    # As with pip's own compilation, files that are not meant for this Python are no error.
+    return _all(*before, install, f"{{ {compilation} \\\n      {_packages(python)} || true; }}", *after)
 
 
 def ssh_mounts(step: PythonPackages) -> tuple[SshMount | SecretMount, ...]:
@@ -190,8 +201,8 @@ def server_environment(step: ServerEnvironment) -> str:
     hashes = "--require-hashes " if step.python else ""
     return _all(
         f"{UV} venv -q --no-project --python {step.interpreter} {step.directory}",
-        f"{UV} pip install -q --python {step.directory}/bin/python --link-mode copy --compile-bytecode \\\n"
-        f"      {hashes}-r /tmp/{step.requirements_file}",
+        f"{_BYTECODE} \\\n    {UV} pip install -q --python {step.directory}/bin/python \\\n"
+        f"      --link-mode copy --compile-bytecode {hashes}-r /tmp/{step.requirements_file}",
         _NO_LOCKS,
     )
 
@@ -204,13 +215,17 @@ def model_schema(step: ModelSchema) -> str:
 def precompile(step: Precompile) -> str:
     """Compile all Python files with fixed times."""
     python = step.interpreter or "python"
-    paths = 'import sysconfig; print(sysconfig.get_path("purelib"))'
     return _all(
-        f"packages=\"$({python} -c '{paths}')\"",
+        f"packages={_packages(python)}",
         "find \"$packages\" -name '*.py[co]' -delete",
         "find \"$packages\" -name '*.py' -exec touch -d @0 {} +",
-        f'{python} -m compileall -q -j 0 -o 0 -o 2 --invalidation-mode timestamp "$packages"',
+        f'PYTHONHASHSEED=0 {python} -m compileall -q -j 0 -o 0 -o 2 --invalidation-mode timestamp "$packages"',
     )
+
+
+def _packages(python: str) -> str:
+    """The directory of Python's packages, as a word of the shell."""
+    return f'"$({python} -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')"'
 
 
 def group_account(step: UserAccount) -> str | None:
