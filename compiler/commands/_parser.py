@@ -9,7 +9,6 @@ import argparse
 import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -97,6 +96,8 @@ class _Formatter(argparse.HelpFormatter):
         return super()._format_args(action, default_metavar)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
+        import textwrap
+
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
@@ -110,6 +111,8 @@ def _width() -> int:
 
 def _examples(text: str, width: int) -> Iterator[str]:
     """The examples; where they are too wide, what stands behind each command moves below it."""
+    import textwrap
+
     lines = text.splitlines()
     is_wide = any(len(line) > width for line in lines)
     for line in lines:

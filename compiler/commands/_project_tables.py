@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +42,8 @@ def tables_of(root: Path) -> tuple[ProjectTables | None, tuple[Diagnostic, ...]]
 
 def write_tables(root: Path, tables: Mapping[str, bytes]) -> None:
     """Make `cog.matrix` of the project hold exactly these tables. Errors: OSError, nothing half-written."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(dir=root, prefix=f".{DIRECTORY}.") as place:
         new = Path(place) / DIRECTORY
         new.mkdir()

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
+from importlib.metadata import distributions
 
 import pytest
+from packaging.version import Version
 
 from tests.local.harness import CONFIG, Project
 
@@ -119,7 +120,7 @@ def test_doctor_knows_what_torch_has_code_for(torch: str, state: str, project: P
 
 def test_torch_computes_on_it_and_is_as_the_tables_say(project: Project, names: list[str]) -> None:
     packages = os.environ.get("COGC_TEST_PACKAGES") or pytest.skip("COGC_TEST_PACKAGES names no directory with torch")
-    (version,) = (path.name.split("-")[1].split("+")[0] for path in Path(packages).glob("torch-*.dist-info"))
+    (torch,) = distributions(name="torch", path=[packages])
     project.write("cog.yaml", GPU)
     project.write("predict.py", TORCH)
     done = project.run("predict", "--engine", "local", "-e", f"PACKAGES={packages}")
@@ -127,7 +128,7 @@ def test_torch_computes_on_it_and_is_as_the_tables_say(project: Project, names: 
     output = json.loads(done.out)
     assert output["device"] == names[0]
     assert output["difference"] < 1
-    shown = json.loads(project.run("matrix", "show", f"torch=={version}", "--format", "json").out)
+    shown = json.loads(project.run("matrix", "show", f"torch=={Version(torch.version).public}", "--format", "json").out)
     (row,) = (each for each in shown["rows"] if each["arch"] == "amd64")
     (build,) = (each for each in row["builds"] if each["id"] == "default")
     assert output["cuda"] == build["cuda"]

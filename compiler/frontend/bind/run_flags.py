@@ -7,8 +7,8 @@ import re
 
 __all__ = ["split_mounts"]
 
-# A word in which Docker finds no quotes, escapes and variables.
-_FLAG = re.compile(r"--mount=([^\s\"'\\$\x80-\U0010ffff]+)\s*")
+# A word in which Docker finds no quotes, escapes and variables: what else ASCII has that can be seen.
+_FLAG = re.compile(r"--mount=([!#%&(-\[\]-~]+)(?!\S)\s*")
 _ALIASES = {"dst": "target", "destination": "target", "src": "source", "ro": "readonly"}
 _KEYS = {
     "cache": {"target", "id", "sharing"},
@@ -32,6 +32,8 @@ def split_mounts(command: str) -> tuple[tuple[dict[str, str], ...], str]:
     ({'type': 'bind', 'source': 'b.txt', 'target': '/b'},)
     >>> split_mounts("--mount=type=cache,target=.cache make")
     ((), '--mount=type=cache,target=.cache make')
+    >>> split_mounts("--mount=type=cache,target=/'my cache' make")
+    ((), "--mount=type=cache,target=/'my cache' make")
     >>> split_mounts("--mount=type=tmpfs,target=/t --network=none make")
     ((), '--mount=type=tmpfs,target=/t --network=none make')
     """

@@ -156,7 +156,7 @@ def test_before_ready_the_port_answers_503_and_the_probe_too(serve, tmp_path):
 def test_the_server_keeps_its_tokens_from_the_model(serve):
     model = (
         "import os\nfrom cog import BasePredictor\nclass Predictor(BasePredictor):\n"
-        "    def predict(self) -> str:\n        return str([k for k in os.environ if 'TOKEN' in k])\n"
+        "    def predict(self) -> str:\n        return str([k for k in ('WEBHOOK_AUTH_TOKEN', 'MY_TOKEN') if k in os.environ])\n"
     )
     server = serve(model, environment={"WEBHOOK_AUTH_TOKEN": "w", "MY_TOKEN": "m"})
     assert server.predict()["output"] == "['MY_TOKEN']"
