@@ -195,15 +195,18 @@ def running_server(
             until(lambda: _reaches(server, states), PATIENCE_SECONDS, server)
         yield server
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(OSError):
-                process.send_signal(signal.SIGINT)  # asked twice: at once
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asked twice, a server ends at once. Signals that come together may be taken for one, so it is asked again."""
+    deadline = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+    process.kill()
+    process.wait()
 
 
 def _reaches(server: Server, states: tuple[str, ...]) -> bool:
