@@ -362,6 +362,7 @@ class Predictor(BasePredictor):
             path = Path(tempfile.mkdtemp()) / "out.bin"
             path.write_bytes(b"x" * 1000)
             yield path
+        print("made", flush=True)
         time.sleep(seconds)
 """
 
@@ -393,6 +394,8 @@ def test_no_output_file_stays_behind(several, wait_until, end):
     server.begin(end.replace(" ", "-"), {"seconds": 60 if end == "cancel" else 0})
     if end.startswith("cancel"):
         receiver.wait(lambda requests: requests)
+        # A file that is made and not yet yielded when the cancel comes would be the model's own.
+        wait_until(lambda: "made" in server.ask("GET", f"/predictions/{end.replace(' ', '-')}").json["logs"])
         assert server.ask("POST", f"/predictions/{end.replace(' ', '-')}/cancel").status == 200
     server.wait_status(end.replace(" ", "-"), {"succeed": "succeeded", "refuse": "failed"}.get(end, "canceled"))
     wait_until(lambda: not [path for path in folder.rglob("*") if path.is_file()])
