@@ -8,7 +8,7 @@ from hypothesis import settings
 
 # A slow moment of the machine is no bug, and the example that failed is printed anyway.
 _SHARED = {"deadline": None, "print_blob": True}
-_FACTORS = {"quick": 0.2, "default": 1.0, "thorough": 20.0}
+_FACTORS = {"quick": 0.1, "default": 1.0, "thorough": 20.0}
 _PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
 _FACTOR = _FACTORS[_PROFILE]
 
