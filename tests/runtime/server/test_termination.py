@@ -74,6 +74,9 @@ class Trainer:
 """
 CONFIG = 'predict: "predict.py:Predictor"\ntrain: "train.py:Trainer"\n'
 GRACE = {"COGC_SHUTDOWN_GRACE_SECONDS": "0.3"}
+# With that grace 5 seconds are left to everything, and twice as long is enough on a machine that is busy; more than what
+# the usual grace of 8 seconds comes to would prove nothing.
+IN_TIME_SECONDS = 11.0
 
 
 class Case:
@@ -107,10 +110,16 @@ class Case:
         """SIGTERM, and what must be true afterwards."""
         assert self.processes()
         self.server.process.send_signal(signal.SIGTERM)
-        assert self.server.process.wait(PATIENCE_SECONDS) == 0, self.server.output
+        self.has_ended()
         wait_until(lambda: not self.processes())
         assert [str(path) for path in self.temporary.rglob("*") if path.is_file()] == []
         assert "Traceback" not in self.server.output, self.server.output
+
+    def has_ended(self) -> None:
+        """With exit status 0, and in time."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.server.process.wait(IN_TIME_SECONDS)
+        assert self.server.process.returncode == 0, self.server.output
 
 
 @pytest.fixture
@@ -241,7 +250,7 @@ def test_a_webhook_is_tried_again(case, receiver, wait_until):
     receiver.wait(lambda requests: len(requests) >= 4)
     server.process.send_signal(signal.SIGTERM)
     is_back.set()
-    assert server.process.wait(PATIENCE_SECONDS) == 0
+    case.has_ended()
     assert receiver.requests[-1].json["status"] == "succeeded"
     assert len(receiver.requests) >= 5
 
