@@ -204,19 +204,22 @@ def test_a_connection_goes_on_after_a_stream(client):
     assert found.index(b"event: completed") < found.index(b"0\r\n\r\nHTTP/1.1 200 OK")
 
 
-@pytest.mark.parametrize("headers", [b"", b"Connection: close\r\n"])
-def test_a_slow_reader_gets_everything(shared, headers):
-    """It takes longer than a connection that ends is given, and longer than any timeout of this server."""
-    with contextlib.closing(Client(shared, receive_bytes=4096)) as client:
-        client.send(post(headers, n=30, size=1_000_000))
-        found = client.until(b"\r\n\r\n")
+def test_slow_readers_get_everything(shared):
+    """They take longer than a connection that ends is given, and longer than any timeout of this server."""
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for headers in (b"", b"Connection: close\r\n"):
+            client = stack.enter_context(contextlib.closing(Client(shared, receive_bytes=4096)))
+            client.send(post(headers, n=30, size=1_000_000))
+            clients.append((client, client.until(b"\r\n\r\n")))
         time.sleep(3.5)
-        length = int(re.search(rb"content-length: (\d+)", found)[1])
-        wanted, size = found.index(b"\r\n\r\n") + 4 + length, len(found)
-        while size < wanted:
-            chunk = client.socket.recv(1 << 20)
-            assert chunk, (size, wanted)
-            size += len(chunk)
+        for client, found in clients:
+            length = int(re.search(rb"content-length: (\d+)", found)[1])
+            wanted, size = found.index(b"\r\n\r\n") + 4 + length, len(found)
+            while size < wanted:
+                chunk = client.socket.recv(1 << 20)
+                assert chunk, (size, wanted)
+                size += len(chunk)
 
 
 def test_idle_connections_end_with_the_server(serve):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -45,13 +47,21 @@ def join(monkeypatch):
 def by_the_sdk(folder: Path, *arguments: str, **sources: str):
     for name, source in sources.items():
         (folder / f"{name}.py").write_text(source)
-    (folder / "cog.yaml").write_text(CONFIG)
+    written = {path.name: path.read_text() for path in sorted(folder.glob("*.py"))}
+    return json.loads(_printed(arguments, tuple(written.items())))
+
+
+@functools.cache
+def _printed(arguments: tuple[str, ...], sources: tuple[tuple[str, str], ...]) -> bytes:
     command = [sys.executable, "-m", "cog.command.openapi_schema", *arguments]
-    result = subprocess.run(
-        command, cwd=folder, capture_output=True, env={"PYTHONPATH": str(RUNTIME), "PATH": "/usr/bin:/bin"}
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (("cog.yaml", CONFIG), *sources):
+            (Path(folder) / name).write_text(text)
+        result = subprocess.run(
+            command, cwd=folder, capture_output=True, env={"PYTHONPATH": str(RUNTIME), "PATH": "/usr/bin:/bin"}
+        )
     assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
+    return result.stdout
 
 
 # -- joining -------------------------------------------------------------------------------------

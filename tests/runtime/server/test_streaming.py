@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from tests.runtime.server.harness import RUNTIME, SERVER_PYTHON, impatient_python
+from tests.runtime.server.harness import RUNTIME, SERVER_PYTHON, impatient_python, running_server
 
 STREAMING = """
 import time
@@ -66,8 +66,14 @@ def events(body: bytes) -> list[tuple[str, dict]]:
 EVENTS = {"Accept": "text/event-stream"}
 
 
-def test_events_come_in_order_and_end_with_the_final_object(serve):
-    server = serve(STREAMING)
+@pytest.fixture(scope="module")
+def streaming(tmp_path_factory):
+    with running_server(tmp_path_factory.mktemp("streaming"), STREAMING) as server:
+        yield server
+
+
+def test_events_come_in_order_and_end_with_the_final_object(streaming):
+    server = streaming
     answer = server.ask("POST", "/predictions", {"input": {"n": 3}}, EVENTS)
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -90,8 +96,8 @@ def outputs(server, identity: str) -> int:
     return len(server.ask("GET", f"/predictions/{identity}").json["output"] or [])
 
 
-def test_put_replays_the_running_prediction_and_leaving_the_owner_cancels(serve, wait_until):
-    server = serve(STREAMING)
+def test_put_replays_the_running_prediction_and_leaving_the_owner_cancels(streaming, wait_until):
+    server = streaming
     body = json.dumps({"input": {"n": 100, "pause": 0.05}}).encode()
     head = b"PUT /predictions/s1 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as owner:
