@@ -110,9 +110,9 @@ def test_files_directories_and_links_are_as_they_were_sent(transfer: Any, target
     assert (target / "z").read_text() == "content of z"
 
 
-def test_thousands_of_files_are_asked_for_a_few_at_a_time(transfer: Any, target: Path) -> None:
-    assert transfer(sends(*(file(f"{number:05}") for number in range(2000)))).error is None
-    assert len(list(target.iterdir())) == 2000
+def test_a_thousand_files_are_asked_for_a_few_at_a_time(transfer: Any, target: Path) -> None:
+    assert transfer(sends(*(file(f"{number:05}") for number in range(1000)))).error is None
+    assert len(list(target.iterdir())) == 1000
 
 
 def test_what_we_send_ourselves_comes_back_the_same(transfer: Any, target: Path, tmp_path: Path) -> None:
