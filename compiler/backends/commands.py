@@ -67,9 +67,11 @@ _OVER_SSH = (
 )
 _NO_NEW_HOSTS = f"{{ rm -f {_NEW_HOSTS}; rmdir /root/.ssh 2>/dev/null || true; }}"  # old clients make the directory
 _NO_LOCKS = "rm -f /tmp/uv-*.lock"
-# Bytecode that names the hash of its source, not its time, stays valid in images whose times are rewritten. With that
-# and a fixed order of sets it is the same after each installation.
-_BYTECODE = "PYC_INVALIDATION_MODE=CHECKED_HASH PYTHONHASHSEED=0"
+# Before 3.11, sets in bytecode have the order of their hashes.
+_ORDERED = "PYTHONHASHSEED=0"
+# Bytecode that names the hash of its source, not its time, stays valid in images whose times are rewritten, and is
+# mostly the same after each installation.
+_BYTECODE = f"PYC_INVALIDATION_MODE=CHECKED_HASH {_ORDERED}"
 # What differs from one installation of the same to the next.
 _LINKER_NOTES = "/var/cache/ldconfig/aux-cache"
 _NO_NOTES = f"rm -f /var/log/apt/*.log /var/log/dpkg.log /var/log/alternatives.log {_LINKER_NOTES}"
@@ -184,7 +186,7 @@ def python_packages(step: PythonPackages) -> str:
         f"{python} -m pip install --cache-dir /root/.cache/pip --root-user-action ignore \\\n"
         f"      --disable-pip-version-check --no-compile{_words(step.options)} \\\n      {files}"
     )
-    compilation = f"PYTHONHASHSEED=0 {python} -m compileall -qq -j 0 --invalidation-mode checked-hash"
+    compilation = f"{_ORDERED} {python} -m compileall -qq -j 0 --invalidation-mode checked-hash"
     # As with pip's own compilation, files that are not meant for this Python are no error.
     return _all(*before, install, f"{{ {compilation} \\\n      {_packages(python)} || true; }}", *after)
 
@@ -219,7 +221,7 @@ def precompile(step: Precompile) -> str:
         f"packages={_packages(python)}",
         "find \"$packages\" -name '*.py[co]' -delete",
         "find \"$packages\" -name '*.py' -exec touch -d @0 {} +",
-        f'PYTHONHASHSEED=0 {python} -m compileall -q -j 0 -o 0 -o 2 --invalidation-mode timestamp "$packages"',
+        f'{_ORDERED} {python} -m compileall -q -j 0 -o 0 -o 2 --invalidation-mode timestamp "$packages"',
     )
 
 

@@ -16,13 +16,12 @@ from packaging.version import Version
 from tests.local.harness import CONFIG, Project
 
 PREDICT = """
-    import ctypes, os
+    import ctypes
     from cog import BasePredictor
     class Predictor(BasePredictor):
         def setup(self):
             self.cuda = ctypes.CDLL("libcuda.so.1")
             self.has_device = self.cuda.cuInit(0) != 100
-            print("devices", repr(os.environ.get("CUDA_VISIBLE_DEVICES")))
         def call(self, name, *arguments):
             status = getattr(self.cuda, name)(*arguments)
             if status: raise RuntimeError(name + " gives " + str(status))
