@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.examples import load_profile
+from tests.network import NO_NAMES, PAUSE_SECONDS
 
 load_profile()
 
@@ -33,6 +34,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--update-golden", default=False) and os.environ.get("CI"):
         raise pytest.UsageError("--update-golden is refused where CI is set: golden files are changed by people")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a network is tried again when names had no answer, which says nothing of what is tested."""
+    again = pytest.mark.flaky(reruns=2, reruns_delay=PAUSE_SECONDS, only_rerun=[NO_NAMES])
+    for item in items:
+        if any(item.get_closest_marker(name) for name in ("engine", "network", "packaging", "slow")):
+            item.add_marker(again)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
+
+from tests.network import patiently
 
 PREFIX = "cogc-e2e-"
 MIB = 1024 * 1024
@@ -109,9 +110,7 @@ class Project:
                 capture_output=True,
             )
 
-        process = run()
-        if check and process.returncode and _has_no_names(process.stderr):
-            process = run()
+        process = patiently(run) if check else run()
         # Not in text mode, which would take carriage returns for line breaks.
         output, errors = process.stdout.decode(), process.stderr.decode()
         assert not check or process.returncode == 0, errors + output
@@ -123,12 +122,6 @@ class Project:
     def environment(more: Mapping[str, str] | None) -> dict[str, str]:
         """The variables of a command."""
         return {**os.environ, **(more or {})}
-
-
-def _has_no_names(log: bytes) -> bool:
-    """Whether a build failed because the network did not answer for names: that is tried once more."""
-    told = b"failed to lookup address|Temporary failure (?:in name )?resol|Could not resolve"
-    return re.search(told, log) is not None
 
 
 def cogc_program() -> str:
@@ -186,9 +179,7 @@ class Engine:
         reference = self.name(name)
         started = time.monotonic()
         words = ["build", "--progress=plain", f"--tag={reference}", *arguments, str(context)]
-        process = self.docker(*words, stdin=stdin, environment=environment)
-        if process.returncode and _has_no_names(process.stderr):
-            process = self.docker(*words, stdin=stdin, environment=environment)
+        process = patiently(lambda: self.docker(*words, stdin=stdin, environment=environment))
         log = process.stderr.decode("utf-8", "replace")
         if process.returncode:
             raise BuildFailed(log)
