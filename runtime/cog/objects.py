@@ -12,7 +12,7 @@ import typing
 from typing import Any, Callable
 
 from .inputs import MISSING, FieldInfo
-from .kinds import ANY, ObjectField, OptionalOf, json_value
+from .kinds import ANY, NONE, ObjectField, OptionalOf, json_value
 
 __all__ = ["is_named_tuple", "is_object", "is_pydantic", "is_typed_dict", "read_fields"]
 
@@ -106,6 +106,8 @@ def _marker(annotation: Any) -> str | None:
 
 def _object_field(cls: Any, owner: type, name: str, type_: Any, marker: str | None) -> ObjectField:
     value, description = _default(cls, owner, name)
+    if value is None and type_ not in (ANY, NONE) and not isinstance(type_, OptionalOf):
+        type_ = OptionalOf(type_)  # `file: Path = None` may be None, as an input may
     is_required = value is MISSING and not isinstance(type_, OptionalOf)
     if is_typed_dict(cls):
         is_required = is_required and name in getattr(cls, "__required_keys__", {name} if cls.__total__ else ())
@@ -134,7 +136,7 @@ def _default(cls: Any, owner: type, name: str) -> tuple[Any, str | None]:
     value = attribute.default if attribute is not None else vars(owner).get(name, MISSING)
     if type(value).__name__ in ("Field", "FieldInfo") or isinstance(value, FieldInfo):
         return _described(value, value)
-    return (MISSING if _is_absent(value) else value), None
+    return (MISSING if _is_absent(value) and value is not None else value), None
 
 
 def _described(info: Any, declared: Any) -> tuple[Any, str | None]:

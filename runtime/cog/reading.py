@@ -97,7 +97,9 @@ def namespace(function: Any, owner: type | None = None) -> Mapping[str, Any]:
 
 def _class_namespace(cls: type) -> Mapping[str, Any]:
     module = sys.modules.get(cls.__module__)
-    return _Namespace({cls.__name__: cls}, vars(module) if module is not None else {})
+    # Fields may have the types of classes inside this one; its other names may be those of fields (`date: "date"`).
+    inside = {name: value for name, value in vars(cls).items() if isinstance(value, type)}
+    return _Namespace({cls.__name__: cls, **inside}, vars(module) if module is not None else {})
 
 
 class Reader:

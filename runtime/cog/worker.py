@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--mode", choices=("predict", "train"), default="predict")
     parser.add_argument("--target", required=True, help="file.py:Name")
     options = parser.parse_args(arguments)
+    if arguments is None:
+        del sys.argv[1:]  # models parse what they take for their own arguments, also in setup()
     os.set_inheritable(options.memory_fd, False)
     worker = _Process(Channel(_connect(options.fd)), Channel(_connect(options.control_fd)), options.memory_fd)
     _own_descriptors()

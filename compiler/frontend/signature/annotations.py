@@ -192,7 +192,10 @@ class TypeReader:
         """What a name stands for: in the class around a method, in its module, or without having been imported."""
         if where.owner is not None and isinstance(node, ast.Name):
             binding = self._project.class_bindings(where.owner).get(node.id)
-            if isinstance(binding, Assigned | Defined):
+            is_type = where.place != "field" or (
+                isinstance(binding, Defined) and isinstance(binding.node, ast.ClassDef)
+            )
+            if isinstance(binding, Assigned | Defined) and is_type:
                 return ClassMember(where.module, where.owner, node.id, binding)
         symbol = self._project.resolve(node, where.module)
         if isinstance(symbol, Undefined):
@@ -291,8 +294,12 @@ class TypeReader:
         if where.place == "input":
             return self._unsupported(node, where, "is an enum", "use `Literal[...]`, or `str` with `choices`")
         try:
-            return LiteralOf(tuple(freeze(member.value) for member in self._folder.members(module, owner)))
-        except (NotConstant, ValueError):
+            values = [member.value for member in self._folder.members(module, owner)]
+        except NotConstant:
+            return self._unresolved(node, where, None)
+        try:
+            return LiteralOf(tuple(map(freeze, values)))
+        except ValueError:
             return Scalar.ANY
 
     def _read_generic(self, node: ast.Subscript, generic: ast.expr, slice_: ast.expr, where: Where) -> Type:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from .constants import Folder, NotConstant, Thunk
 from .modules import External, Module, Project, Undefined
 from .report import Where
-from .types import DictOf, Json, ObjectField, ObjectOf, OptionalOf, Scalar, Type, freeze
+from .types import Absent, DictOf, Json, ObjectField, ObjectOf, OptionalOf, Scalar, Type, freeze
 
 __all__ = ["ObjectReader"]
 
@@ -80,7 +80,7 @@ class ObjectReader:
                 match statement:
                     case ast.AnnAssign(target=ast.Name(id=name)) if not name.startswith("_"):
                         if len(fields) < MAX_FIELDS and not self._is_class_variable(statement.annotation, home):
-                            inside = Where(home, "field", f"the field `{name}`", where.depth + 1)
+                            inside = Where(home, "field", f"the field `{name}`", where.depth + 1, owner=owner)
                             type_ = read_type(statement.annotation, inside)
                             fields[name] = self._field(name, type_, statement, home, is_total)
                     case _:
@@ -98,13 +98,16 @@ class ObjectReader:
     def _field(self, name: str, type_: Type, statement: ast.AnnAssign, module: Module, is_total: bool) -> ObjectField:
         marker = self._generic_name(statement.annotation, module)
         has_default, default, description = self._default(statement.value, module)
+        if has_default and default is None and type_ is not Scalar.UNKNOWN:
+            type_ = _or_none(type_)
         is_required = not (has_default or isinstance(type_, OptionalOf) or not is_total)
         if marker in ("typing.NotRequired", "typing.Required"):
             is_required = marker == "typing.Required"
-        return ObjectField(name=name, type=type_, is_required=is_required, default=default, description=description)
+        known = None if isinstance(default, Absent) else default
+        return ObjectField(name=name, type=type_, is_required=is_required, default=known, description=description)
 
-    def _default(self, value: ast.expr | None, module: Module) -> tuple[bool, Json, str | None]:
-        """Whether there is a default, its value where known, and the description in `Field(...)` or `Input(...)`."""
+    def _default(self, value: ast.expr | None, module: Module) -> tuple[bool, Json | Absent, str | None]:
+        """Whether there is a default, its value, and the description in `Field(...)` or `Input(...)`."""
         if value is None:
             return False, None, None
         if not isinstance(value, ast.Call):
@@ -116,14 +119,19 @@ class ObjectReader:
         default = keywords.get("default", value.args[0] if value.args else None)
         description = self._constant(keywords["description"], module) if "description" in keywords else None
         has_default = "default_factory" in keywords or (default is not None and not _is_ellipsis(default))
-        known = self._constant(default, module) if default is not None and has_default else None
+        known = self._constant(default, module) if default is not None and has_default else Absent.UNKNOWN
         return has_default, known, description if isinstance(description, str) else None
 
-    def _constant(self, value: ast.expr, module: Module) -> Json:
+    def _constant(self, value: ast.expr, module: Module) -> Json | Absent:
         try:
             return freeze(self.folder.fold(Thunk(value, module)))
         except (NotConstant, ValueError):
-            return None
+            return Absent.UNKNOWN
+
+
+def _or_none(type_: Type) -> Type:
+    """The type of a field that may be None, as one with `= None` may."""
+    return type_ if isinstance(type_, OptionalOf) or type_ in (Scalar.ANY, Scalar.NONE) else OptionalOf(type_)
 
 
 def _is_ellipsis(value: ast.expr) -> bool:

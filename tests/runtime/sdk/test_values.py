@@ -58,6 +58,15 @@ def test_optional_fields_may_be_left_out_and_are_not_sent():
     assert Output().score is None
 
 
+def test_a_field_with_none_as_its_default_may_be_left_out_or_none():
+    class Plain(BaseModel):
+        text: str
+        file: Path = None
+
+    assert encoded(Plain(text="a"), Plain) == {"text": "a"}
+    assert encoded(Plain(text="a", file=None), Plain) == {"text": "a", "file": None}
+
+
 def test_objects_have_the_surface_of_pydantics():
     class Inner(BaseModel):
         n: int = 1

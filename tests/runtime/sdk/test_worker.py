@@ -52,6 +52,20 @@ def test_a_worker_loads_sets_up_and_predicts(worker):
     assert found.log_with(log) == log
 
 
+def test_models_do_not_see_the_arguments_of_the_worker(worker):
+    source = """
+        import argparse
+        class Predictor:
+            def setup(self):
+                parser = argparse.ArgumentParser()
+                parser.add_argument("--steps", type=int, default=3)
+                self.steps = parser.parse_args().steps
+            def predict(self) -> int:
+                return self.steps + len(sys.argv)
+        """
+    assert worker(source).predict()["output"] == 4
+
+
 def test_a_worker_ends_when_its_socket_closes(worker):
     assert worker(ECHO).end() == 0
 

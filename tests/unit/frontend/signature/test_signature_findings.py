@@ -137,6 +137,13 @@ def test_enum_is_no_input_but_can_be_an_output() -> None:
     before = "import enum\nclass Color(enum.Enum):\n    RED = 'red'\n"
     assert marked(predictor("c: Color", before=before)) == ("COG408", "Color")
     assert codes(predictor("", "Color", before)) == []
+    by_itself = before.replace("'red'", "enum.auto()")
+    assert marked(predictor("", "Color", by_itself)) == ("COG409", "Color")
+
+
+def test_fields_may_have_the_type_of_a_class_inside_their_class() -> None:
+    before = "class R(BaseModel):\n    class Inner(BaseModel):\n        x: int\n    a: Inner\n    b: List['Inner']\n"
+    assert set(codes(predictor("", "R", before))) == {"COG422"}
 
 
 def test_aliases_and_future_annotations_are_understood() -> None:

@@ -141,6 +141,8 @@ def test_list_of_objects_has_the_object_inline() -> None:
         ("from dataclasses import dataclass, field\n@dataclass(frozen=True)\nclass R:\n    a: int\n    b: list[str] = field(default_factory=list)", ["a"]),
         ("import pydantic\nclass R(pydantic.BaseModel):\n    a: int\n    b: str = pydantic.Field('x', description='y')", ["a"]),
         ("class Base(BaseModel):\n    a: int\nclass R(Base):\n    b: Optional[str]\n    _c: int\n    D: ClassVar[int] = 3", ["a"]),
+        ("class R(BaseModel):\n    a: int\n    b: Path = None", ["a"]),
+        ("import dataclasses\n@dataclasses.dataclass\nclass R:\n    a: int\n    b: List[str] = None", ["a"]),
     ],
 )  # fmt: skip
 def test_kinds_of_object_classes(declaration: str, required: list[str]) -> None:
