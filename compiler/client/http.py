@@ -131,12 +131,11 @@ class ModelClient:
         kind = http.client.HTTPSConnection if self._is_encrypted else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=seconds)
         try:
-            content = {} if body is None else {"Content-Type": "application/json"}
-            connection.request(method, self._base + path, body, {**self._headers, **content, **headers})
-            yield connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            what = str(error) or type(error).__name__
-            raise Unreachable(report("COG725", f"the connection to the model's server was lost: {what}")) from error
+            with _connected():
+                content = {} if body is None else {"Content-Type": "application/json"}
+                connection.request(method, self._base + path, body, {**self._headers, **content, **headers})
+                response = connection.getresponse()
+            yield response
         finally:
             connection.close()
 
@@ -144,7 +143,7 @@ class ModelClient:
         self, method: str, path: str, body: bytes | None = None, seconds: float | None = _SHORT_SECONDS
     ) -> tuple[int, bytes]:
         with self._request(method, path, body, {}, seconds) as response:
-            return response.status, response.read()
+            return response.status, _content(response)
 
     def _stream(self, operation: Operation, body: bytes, on_piece: Callable[[str], None]) -> Prediction | None:
         """The same with events; None when the server has none for this model, and nothing has run."""
@@ -152,7 +151,7 @@ class ModelClient:
             if response.status == 406:
                 return None
             if not (response.getheader("Content-Type") or "").startswith(_EVENTS):
-                return _prediction(operation, response.status, response.read())
+                return _prediction(operation, response.status, _content(response))
             for name, data in _events(response):
                 if name == "output" and isinstance(data, dict) and isinstance(data.get("chunk"), str):
                     on_piece(data["chunk"])
@@ -164,11 +163,35 @@ class ModelClient:
         raise Unreachable(report("COG725", "the connection to the model's server was lost: the events ended early"))
 
 
+@contextlib.contextmanager
+def _connected() -> Iterator[None]:
+    """Errors of the connection as `Unreachable`; those of what is done with an answer do not belong in here."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        what = str(error) or type(error).__name__
+        raise Unreachable(report("COG725", f"the connection to the model's server was lost: {what}")) from error
+
+
+def _content(response: http.client.HTTPResponse) -> bytes:
+    with _connected():
+        return response.read()
+
+
+def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        with _connected():
+            line = response.readline()
+        if not line:
+            return
+        yield line
+
+
 def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
     """(name, JSON) of each server-sent event; comments are skipped."""
     name = "message"
     lines: list[str] = []
-    for raw in response:
+    for raw in _lines(response):
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:
             if lines:

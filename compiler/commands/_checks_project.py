@@ -23,7 +23,7 @@ _SIGNATURE = r"COG4(?!06|07|00|01|02|12)\d\d"
 _PACKAGES = r"COG2\d\d"
 _WEIGHTS = r"COG305|COG306"
 _FILES = r"COG3(?!00|05|06|13|14)\d\d"
-_SCHEMA = r"COG1(?!0\d|1\d|25|26|27|35|50)\d\d|COG5(?!00)\d\d"
+_SCHEMA = r"COG1(?!0\d|1\d|25|26|27|35|50)\d\d|COG5(?!00)\d\d|COG651"
 
 # Files that hold secrets, by name; a key in PEM form is known by its content.
 _SECRET_NAMES = re.compile(r"(?:^|/)(?:pip\.conf|\.env(?:\.local)?|\.netrc|\.npmrc|\.pypirc|id_(?:rsa|ed25519|ecdsa))$")

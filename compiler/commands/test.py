@@ -183,9 +183,12 @@ def _run_example(
     except Refused as refused:
         return (wrong(refused.diagnostic.message),)
     if "error" in expected:
+        wanted = json.dumps(expected["error"], ensure_ascii=False)
         if result.has_succeeded:
-            return (wrong(f"the prediction succeeded; expected was the error {json.dumps(expected['error'])}"),)
-        return () if expected["error"] in result.error else (wrong(f"the error is {json.dumps(result.error)}"),)
+            return (wrong(f"the prediction succeeded; expected was the error {wanted}"),)
+        if expected["error"] in result.error:
+            return ()
+        return (wrong(f"the error {json.dumps(result.error, ensure_ascii=False)} does not contain {wanted}"),)
     if not result.has_succeeded:
         return (wrong(f"the prediction ended as {result.status}: {result.error}"),)
     try:

@@ -25,6 +25,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
+from urllib.parse import unquote
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement as PackagingRequirement
@@ -486,7 +487,7 @@ def _bare_url(statement: _Statement, scope: _Scope) -> _Result:
         statement,
         kind="vcs" if is_vcs else "url",
         text=statement.body,
-        name=name or (None if is_vcs else _wheel_name(url.partition("#")[0].partition("?")[0])),
+        name=name or (None if is_vcs else _wheel_name(unquote(url.partition("#")[0].partition("?")[0]))),
         extras=extras,
         marker=marker,
         url=url,

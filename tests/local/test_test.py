@@ -35,6 +35,9 @@ examples:
     output: goodbye you
   - input: {text: you}
     error: never
+  - name: wrong error
+    input: {text: ""}
+    error: kein Wört
   - name: wrong input
     input: {text: far too long for it}
     output: x
@@ -87,11 +90,14 @@ def test_what_does_not_hold_is_reported_at_its_place(model):
     assert [(one["name"], one["passed"]) for one in document["examples"]] == [
         ("other", False),
         ("example 2", False),
+        ("wrong error", False),
         ("wrong input", False),
         ("fine", True),
     ]
     found = [(one["code"], one["span"]["line"]) for one in document["diagnostics"]]
-    assert found == [("COG650", first), ("COG650", first + 3), ("COG650", first + 5)]
+    assert found == [("COG650", first), ("COG650", first + 3), ("COG650", first + 5), ("COG650", first + 8)]
+    missed = 'wrong error: the error "no text was given" does not contain "kein Wört"'
+    assert document["diagnostics"][2]["message"] == missed
     assert document["diagnostics"][0]["message"] == 'other: the output is "hello you", not "goodbye you"'
     text = model.run("test", "--engine", "local", "-k", "other")
     assert text.status == 1

@@ -9,7 +9,7 @@ from ...backends.source_map import SourceMap
 from ...diagnostics import Diagnostic, Note, report
 from ...frontend.config import Config
 from ...ir.node import Cause, Node
-from ...ir.nodes import PythonPackages, Run, Stage, Step, SystemPackages
+from ...ir.nodes import ImageBase, PythonPackages, Run, Stage, Step, SystemPackages
 from ...ir.titles import step_title
 from ...source import Span
 from .build import BuildFailed
@@ -50,7 +50,7 @@ def explain_failure(failure: BuildFailed, lines: SourceMap, config: Config | Non
     place = _place(failure, lines)
     stage, step = place if place is not None else (None, None)
     tail = _tail(failure.step)
-    span = _span(stage, step, "\n".join(tail), config)
+    span = _span(stage, step, "\n".join(tail), config) or _same_base(stage, step, lines)
     secret = _SECRET.search(failure.text)
     if secret is not None:
         hint = f"cogc build --secret id={secret[1]},src=FILE"
@@ -143,6 +143,16 @@ def _span(stage: Stage | None, step: Step | None, output: str, config: Config | 
         named = [(package.value, package.span) for package in config.build.system_packages]
         return _mentioned(named, output) or _of(step)
     return _of(step) or _of(stage)
+
+
+def _same_base(stage: Stage | None, step: Step | None, lines: SourceMap) -> Span | None:
+    """Where a base image stands that is that of other stages too: the builder names any of them."""
+    if stage is None or step is not None or not isinstance(stage.base, ImageBase):
+        return None
+    image = stage.base.reference
+    others = (held[0] for held in lines.places if held)
+    sharing = (other for other in others if isinstance(other.base, ImageBase) and other.base.reference == image)
+    return next((span for other in sharing if (span := _of(other)) is not None), None)
 
 
 def _mentioned(named: list[tuple[str, Span]], output: str) -> Span | None:

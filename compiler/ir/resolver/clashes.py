@@ -202,13 +202,14 @@ def clashes_between(first: Candidate, second: Candidate, problem: Problem) -> tu
 
 def _demanded(first: Candidate, second: Candidate, problem: Problem) -> Iterator[Clash]:
     """A release demands another one of a package than the one that is chosen."""
-    if first.release is None or first.is_from_file or second.is_from_file:
+    if first.release is None or first.is_from_file or (second.is_from_file and second.version is None):
         return
     specifier = dict(first.release.requires).get(second.package)
     if specifier is None:
         return
     certain = not problem.indexes.others
-    if (second.version or TO_COME) not in public_specifier(specifier) or _is_of_no_index(specifier, second, problem):
+    admits = public_specifier(specifier).contains(second.version or TO_COME, prereleases=second.is_from_file or None)
+    if not admits or _is_of_no_index(specifier, second, problem):
         yield Clash(kind="demand", first=first, second=second, is_certain=certain, about=((second.package, specifier),))
 
 

@@ -87,7 +87,8 @@ class Demand:
             assert self.version is not None
             return version.release[:2] == self.version.release[:2] and not version.is_prerelease
         if self.version is not None:
-            return version == self.version
+            others = (clause for clause in self.specifier if clause.operator not in ("==", "==="))
+            return version == self.version and all(clause.contains(version, prereleases=True) for clause in others)
         return version in self.specifier
 
     @property

@@ -297,7 +297,8 @@ def _with(request: Request, wish: Wish) -> Request:
     same = [each for each in request.requirements if each.name == wish.subject and each.kind == "package"]
     if not same:
         return replace(request, requirements=(*request.requirements, line))
-    changed = replace(same[0], text=str(wish), specifier=wish.value)
+    # The wish holds wherever the line stands: one that a marker keeps out would leave the package to the others.
+    changed = replace(same[0], text=str(wish), specifier=wish.value, marker=None)
     kept = (changed if each is same[0] else each for each in request.requirements if each not in same[1:])
     return replace(request, requirements=tuple(kept))
 

@@ -45,10 +45,13 @@ class Wheel:
 
 def wheel_of(requirement: Requirement) -> Wheel | None:
     """The wheel that a line names by its URL or path; None for other lines and for names that are no wheel's."""
-    where = requirement.url if requirement.kind == "url" else requirement.path
-    if where is None:
+    if requirement.kind == "url" and requirement.url is not None:
+        path = unquote(requirement.url.partition("#")[0].partition("?")[0])
+    elif requirement.path is not None:
+        path = requirement.path
+    else:
         return None
-    file = posixpath.basename(unquote(where.partition("#")[0].partition("?")[0]))
+    file = posixpath.basename(path)
     if not file.lower().endswith(".whl"):
         return None
     try:

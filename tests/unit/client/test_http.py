@@ -211,6 +211,16 @@ def test_pieces_come_as_they_are_made(prepared):
     assert "text/event-stream" in prepared.asked[0][1]["accept"]
 
 
+def test_what_happens_to_a_piece_is_no_matter_of_the_connection(prepared):
+    prepared.answers["POST /predictions"] = events(event("output", {"chunk": "he", "index": 0}), ends=False)
+
+    def into_a_closed_pipe(_: str) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        prepared.client.predict(OPERATION, {}, identity=new_identity(), on_piece=into_a_closed_pipe)
+
+
 def test_events_split_anywhere(prepared):
     text = event("output", {"chunk": "größe", "index": 0}) + "event:completed\r\ndata:" + json.dumps(DONE) + "\r\n\r\n"
     prepared.answers["POST /predictions"] = events(*text)

@@ -72,6 +72,7 @@ def test_sound_project_has_no_findings(root: Path, capsys: pytest.CaptureFixture
 BROKEN = {
     "config-parse": ("cog.yaml", "build: [\n", "error"),
     "config-schema": ("cog.yaml", "build:\n  gpus: true\n", "error"),
+    "config-schema: examples": ("cog.yaml", CONFIG + "examples:\n  - input: {text: a}\n", "error"),
     "config-packages": (
         "cog.yaml",
         f"{CONFIG}\n".replace("\npredict", "\n  python_packages: [pytorch==2.0.1]\npredict"),
@@ -94,6 +95,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_problem_is_found_by_its_check(root: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     file, text, level = BROKEN[name]
+    name = name.partition(":")[0]
     (root / file).write_text(text)
     status, checks, _ = examine(capsys)
     assert checks[name]["state"] == level, checks[name]

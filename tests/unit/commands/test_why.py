@@ -91,6 +91,16 @@ def test_what_would_come_of_it(wish: str, status: int, said: str, capsys: pytest
     assert said in text, text
 
 
+def test_a_wish_takes_the_place_of_lines_with_markers(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ("torch==2.6.0; python_version < '3.12'", "torch==2.7.0; python_version >= '3.12'")
+    (project / "cog.yaml").write_text(
+        "build:\n  gpu: true\n  python_packages:\n" + "".join(f'    - "{x}"\n' for x in lines)
+    )
+    status, text = printed(capsys, "why-not", "torch==2.8.0")
+    assert status == 0
+    assert "torch: 2.7.0 → 2.8.0" in text, text
+
+
 @pytest.mark.usefixtures("project")
 def test_what_would_come_of_it_as_a_document(capsys: pytest.CaptureFixture[str]) -> None:
     status, text = printed(capsys, "why-not", "torch==2.9.0", "--format", "json")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from cogc.diagnostics import Severity
 from tests.build_requests import MATRIX, codes, request, resolved, tiny_matrix
 
 SLIM = "python:3.12-slim-bookworm"
@@ -192,3 +193,31 @@ def test_the_order_of_open_lines_does_not_matter(lines: tuple[str, ...]) -> None
         assert resolution is not None
         chosen.append((sorted(resolution.packages), sorted(resolution.brought_along), resolution.python))
     assert chosen[0] == chosen[1]
+
+
+WHEEL = "https://download.pytorch.org/whl/cu126/torch-2.8.0%2Bcu126-cp312-cp312-manylinux_2_28_x86_64.whl"
+
+
+def found_for(*packages: str, python: str = "3.12") -> list[tuple[str, str]]:
+    listed = ", ".join(f"'{package}'" for package in packages)
+    _, found = resolved(f"gpu: true, python_version: '{python}', python_packages: [{listed}]")
+    return [(each.code, each.message) for each in found if each.severity is not Severity.INFO]
+
+
+def test_a_wheel_whose_url_is_quoted_is_the_release_that_it_names() -> None:
+    assert found_for(WHEEL) == []
+    ((code, message),) = found_for(WHEEL, python="3.11")
+    assert code == "COG235"
+    assert message.startswith("the wheel torch-2.8.0+cu126-cp312-cp312-manylinux_2_28_x86_64.whl is for Python 3.12")
+
+
+@pytest.mark.parametrize("line", [WHEEL, f"torch @ {WHEEL}"])
+def test_a_wheel_has_to_be_the_release_that_others_demand(line: str) -> None:
+    assert found_for(line, "torchvision==0.23.0") == []
+    message = "torchvision 0.22.0 needs torch 2.7.0, but torch 2.8.0 is asked for"
+    assert found_for(line, "torchvision==0.22.0") == [("COG226", message)]
+
+
+def test_a_pin_that_its_own_line_excludes_admits_nothing() -> None:
+    assert found_for("torch==2.8.0,>=2.7,!=2.8.1") == []
+    assert [code for code, _ in found_for("torch==2.8.0,<2.8")] == ["COG237"]
