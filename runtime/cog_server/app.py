@@ -369,7 +369,7 @@ class App:
             checked = parse_request(request.body, checker, url_id, kind.noun)
         except Invalid as invalid:
             self._metrics.refusal("invalid")
-            raise Refusal(422, {"detail": invalid.problems}) from None
+            raise _unreadable(request) or Refusal(422, {"detail": invalid.problems}) from None
         for name in _TRACE:
             value = request.headers.get(name)
             if value is not None and len(value) <= 1024:
@@ -497,6 +497,14 @@ def _failure(error: Exception) -> Response:
         return error.response
     logger.error("the request could not be answered", exc_info=error)
     return Response(500, b'{"detail":"Internal Server Error"}')
+
+
+def _unreadable(request: Request) -> Optional[Refusal]:
+    """Why a body that cannot be read cannot be: it is compressed. None when it is not."""
+    encoding = request.header(b"content-encoding").decode("latin-1").strip()
+    if encoding.lower() in ("", "identity") or request.body.lstrip()[:1] == b"{":
+        return None
+    return Refusal(415, {"detail": "Bodies with Content-Encoding %s are not read: send plain JSON." % encoding[:50]})
 
 
 async def _guarded(awaitable: Awaitable[Result]) -> Result:

@@ -37,7 +37,9 @@ def _schema(document: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
     for name, written in components.get("Input", {}).get("properties", {}).items():
         merged = dict(written)
         for part in written.get("allOf", []):
-            merged.update(components.get(str(part.get("$ref", "")).rsplit("/", 1)[-1], {}))
+            component = components.get(str(part.get("$ref", "")).rsplit("/", 1)[-1], {})
+            # What describes the enumeration is not the help of the input.
+            merged.update({key: value for key, value in component.items() if key not in ("title", "description")})
         result[name] = merged
     return result
 

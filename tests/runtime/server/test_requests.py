@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 
@@ -182,6 +183,15 @@ def test_a_body_that_is_no_json_is_named(shared):
     ((location, message, kind),) = problems(ask(shared, b"{"))
     assert (location[0], kind) == ("body", "value_error.jsondecode")
     assert message.startswith("not valid JSON")
+
+
+def test_a_compressed_body_is_refused_with_its_reason(shared):
+    plain = json.dumps({"input": {"prompt": "hello"}}).encode()
+    refused = shared.ask("POST", "/predictions", gzip.compress(plain), {"Content-Encoding": "gzip"})
+    assert refused.status == 415
+    assert "gzip" in refused.json["detail"]
+    assert shared.ask("POST", "/predictions", plain, {"Content-Encoding": "identity"}).status == 200
+    assert shared.ask("POST", "/predictions", b"{", {"Content-Encoding": "identity"}).status == 422
 
 
 def test_forms_are_for_models_of_2021_only(shared):

@@ -110,7 +110,9 @@ class Predictor(cog.Predictor):
         pass
     @cog.input("image", type=Path, help="An image")
     @cog.input("scale", type=float, default=1.5, min=1, max=10, help="Factor")
-    def predict(self, image, scale):
+    @cog.input("mode", type=str, default="a", options=["a", "b"], help="How")
+    @cog.input("size", type=int, default=1, options=[1, 2])
+    def predict(self, image, scale, mode, size):
         return Path(image).read_text() + " " + Path(image).name + " " + str(scale)
 """
 
@@ -130,6 +132,8 @@ def test_legacy_models_have_the_endpoints_of_2021(serve):
     inputs = server.ask("GET", "/type-signature").json["inputs"]
     assert inputs[0] == {"name": "image", "type": "Path", "help": "An image"}
     assert inputs[1]["min"] in ("1", "1.0")
+    assert inputs[2] == {"name": "mode", "type": "str", "help": "How", "default": "a", "options": ["a", "b"]}
+    assert inputs[3] == {"name": "size", "type": "int", "default": "1", "options": ["1", "2"]}
     answer = server.ask("POST", "/predict", *form(image=("cat.txt", b"meow"), scale="2"))
     assert answer.status == 200, answer
     assert answer.headers["content-type"].startswith("text/plain")
