@@ -14,6 +14,7 @@ from .operation import InputField, Operation, Schema, alternatives
 
 __all__ = ["check_inputs"]
 
+_FILE_URL = re.compile(r"\s*(?:https?|data):", re.IGNORECASE)
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "boolean"),
     (int, "integer"),
@@ -59,10 +60,12 @@ def _reasons(value: Any, field: InputField) -> Iterator[str]:
         if field.is_required and not _allows_null(field.schema):
             yield "must not be null"
         return
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, FormatChecker
     from jsonschema.exceptions import UnknownType
 
-    validator = Draft202012Validator(dict(field.schema))
+    formats = FormatChecker(())
+    formats.checks("uri")(_is_file)
+    validator = Draft202012Validator(dict(field.schema), format_checker=formats)
     try:
         errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.path])
     except (re.error, UnknownType):  # a pattern or a type that means nothing here: the server will tell
@@ -70,6 +73,11 @@ def _reasons(value: Any, field: InputField) -> Iterator[str]:
     for error in errors:
         where = "".join(f"item {part + 1}: " if isinstance(part, int) else f"`{part}`: " for part in error.path)
         yield where + _reason(error)
+
+
+def _is_file(value: Any) -> bool:
+    """Whether the server can take it for a file, as which it is given a URL; values of other types pass."""
+    return not isinstance(value, str) or bool(_FILE_URL.match(value))
 
 
 def _allows_null(schema: Schema) -> bool:
@@ -104,6 +112,8 @@ def _reason(error: Any) -> str:
             return f"must have at least {_count(wanted, 'item')}"
         case "maxItems":
             return f"must have at most {_count(wanted, 'item')}"
+        case "format":
+            return "expected a file, @PATH, or a URL with http, https or data"
         case "pattern":
             return f"must match {wanted}"
         case "required":

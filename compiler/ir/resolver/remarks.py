@@ -24,6 +24,7 @@ from .wording import listed, numpy_note, row_note
 __all__ = ["Additions", "additions", "remarks"]
 
 _NUMPY_2 = Version("2.0.0")
+_DECIDING_CUDA = ("torch", *TENSORFLOW_FAMILY, "vllm", "onnxruntime-gpu", "jax")
 
 
 @record
@@ -60,14 +61,20 @@ def _version_remarks(candidate: Candidate, problem: Problem) -> Iterator[Diagnos
         return
     if candidate.release is None:
         yield from _unknown_version(candidate, line, problem)
-    elif line.asked in ("any", "range") and request.is_gpu and candidate.package in ("torch", *TENSORFLOW_FAMILY):
+    elif line.asked in ("any", "range") and request.is_gpu and candidate.package in _DECIDING_CUDA:
         how = "has no version" if line.asked == "any" else "is a range"
         message = (
             f"`{line.requirement.text}` {how}: each build takes the newest release that fits, now {candidate.version}"
         )
-        hint = f"pin it to build the same image again: {candidate.package}=={candidate.version}"
+        hint = f"pin it to build the same image again: {_pin(candidate)}"
         notes = (row_note(candidate, matrix, request.architecture),)
         yield report("COG224", message, line.requirement.origin, notes=notes, hint=hint)
+
+
+def _pin(candidate: Candidate) -> str:
+    """The line that asks for this release alone; extras decide who brings CUDA, so that they stay."""
+    extras = f"[{','.join(sorted(candidate.extras))}]" if candidate.extras else ""
+    return f"{candidate.package}{extras}=={candidate.version}"
 
 
 def _unknown_version(candidate: Candidate, line: Demand, problem: Problem) -> Iterator[Diagnostic]:
@@ -312,5 +319,5 @@ def _held_back(decision: Decision) -> Iterator[tuple[str, Diagnostic]]:
         if not problem.targets:
             message = f"{candidate.package} is held at {candidate.version}: {newest} does not run {listed(reasons)}"
         span = line.requirement.origin if line else dict(request.spans).get("gpu")
-        hint = f"pin it: {candidate.package}=={candidate.version}"
+        hint = f"pin it: {_pin(candidate)}"
         yield f"{candidate.package}=={candidate.version}", report("COG249", message, span, hint=hint)

@@ -14,6 +14,7 @@ from tests.unit.client.test_operation import document
 
 STRING, INTEGER, NUMBER, BOOLEAN = ({"type": kind} for kind in ("string", "integer", "number", "boolean"))
 FILE = {"type": "string", "format": "uri"}
+NO_FILE = "expected a file, @PATH, or a URL with http, https or data"
 
 
 def operation(inputs, required=(), **others) -> Operation:
@@ -271,10 +272,22 @@ def test_missing_inputs():
         ({"type": "integer", "minimum": 2, "nullable": True}, "1", "must be at least 2"),
         ({"type": "object", "properties": {"a": INTEGER}}, '{"a": "b"}', "`a`: expected integer, got string"),
         ({"type": "object", "required": ["a"]}, "{}", "lacks `a`"),
+        (FILE, "photo.jpg", NO_FILE),
+        (FILE, "file:///photo.jpg", NO_FILE),
+        ({"type": "array", "items": FILE}, '["https://example.com/a.jpg", "b.jpg"]', f"item 2: {NO_FILE}"),
     ],
 )
 def test_values_that_do_not_fit(schema, text, reason):
     assert complaints({"x": schema}, f"x={text}") == [f'invalid input "x": {reason}']
+
+
+@pytest.mark.parametrize("text", ["https://example.com/a.jpg", "HTTP://a/b", "data:text/plain,a"])
+def test_urls_that_a_server_takes_for_files_pass(text):
+    assert complaints({"x": FILE}, f"x={text}") == []
+
+
+def test_text_passes_where_a_file_is_one_of_several_types():
+    assert complaints({"x": {"anyOf": [FILE, STRING]}}, "x=photo.jpg") == []
 
 
 @pytest.mark.parametrize("schema", [{"type": "integer"}, {"type": "number"}])

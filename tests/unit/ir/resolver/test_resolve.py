@@ -221,3 +221,17 @@ def test_a_wheel_has_to_be_the_release_that_others_demand(line: str) -> None:
 def test_a_pin_that_its_own_line_excludes_admits_nothing() -> None:
     assert found_for("torch==2.8.0,>=2.7,!=2.8.1") == []
     assert [code for code, _ in found_for("torch==2.8.0,<2.8")] == ["COG237"]
+
+
+@pytest.mark.parametrize("line", ["torch>=2.5", "vllm", "onnxruntime-gpu>=1.19", "jax[cuda12]"])
+def test_what_decides_about_cuda_is_to_be_pinned(line: str) -> None:
+    ((code, message), *_) = found_for(line)
+    assert code == "COG224"
+    assert message.startswith(f"`{line}` ")
+
+
+def test_the_pin_that_is_advised_keeps_the_extras() -> None:
+    _, found = resolved("gpu: true, python_packages: ['tensorflow[and-cuda]>=2.18,<2.19']")
+    (guess,) = (each for each in found if each.code == "COG224")
+    assert guess.hint is not None
+    assert guess.hint.endswith(" tensorflow[and-cuda]==2.18.1")
