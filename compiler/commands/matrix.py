@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 
@@ -78,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    from packaging.utils import canonicalize_name
+
     from ..ir.matrix import Matrix
     from ._matrix_show import is_shown, show_package
 
@@ -92,8 +95,12 @@ def _show(arguments: argparse.Namespace) -> int:
 
     text = show_package(Matrix(tables.version, table), wanted, arguments.format)
     if text is None:
-        names = ", ".join(name for name in documents if is_shown(documents[name]))
-        message = f"the matrix has nothing about {wanted}; it has {names}"
+        names = [name for name in documents if is_shown(documents[name])]
+        package = canonicalize_name(re.split(r"[\s=<>!~]", wanted.strip(), maxsplit=1)[0])
+        if package in names:
+            hint = f"`cogc matrix show {package}` lists those it has"
+            return fail([report("COG503", f"the matrix has no release {wanted}", hint=hint)], None, arguments.format)
+        message = f"the matrix has nothing about {wanted}; it has {', '.join(names)}"
         return fail([report("COG503", message)], None, arguments.format)
     print(text)
     return 0

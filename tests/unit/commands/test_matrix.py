@@ -76,7 +76,14 @@ class TestShow:
         assert [each["arch"] for each in document["rows"]] == ["amd64", "arm64"]
         assert document["sources"]["wheel"]["kind"] == "measured"
 
-    @pytest.mark.parametrize("wanted", ["pillow", "torch==9", "torch==x y", "cuda", ""])
+    @pytest.mark.parametrize("wanted", ["torch==9", "Torch==2.8.0+cu999", "torch==x y"])
+    def test_releases_that_are_not_there(self, wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
+        status, text = printed(capsys, "matrix", "show", wanted)
+        assert status == 1
+        assert f"the matrix has no release {wanted}\n" in text
+        assert "`cogc matrix show torch` lists those it has" in text
+
+    @pytest.mark.parametrize("wanted", ["pillow", "cuda", ""])
     def test_what_is_not_there(self, wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
         status, text = printed(capsys, "matrix", "show", wanted)
         assert status == 1
