@@ -54,7 +54,10 @@ def check_budget(parts: Sequence[SizePart], budget_bytes: int, span: Span | None
         return ()
     more = " or more" if any(part.size_bytes is None for part in parts) else ""
     size = f"about {readable_size(total)}{more}"
-    message = f"the image will have {size}, and its budget is {readable_size(budget_bytes)}"
+    budget = readable_size(budget_bytes)
+    message = f"the image will have {size}, and its budget is {budget}"
+    if readable_size(total) == budget:
+        message = f"the image will have {size}, {readable_size(total - budget_bytes)} over its budget of {budget}"
     biggest = sorted(parts, key=lambda part: part.size_bytes or 0, reverse=True)[:_BIGGEST]
     notes = [_note(part, part.size_bytes) for part in biggest if part.size_bytes]
     return (report("COG270", message, span, notes=notes, hint="`cogc size` lists everything"),)

@@ -10,6 +10,7 @@ import pytest
 from cogc._data import load_table
 from cogc.driver import Compilation, Source, bundled_matrix, compile_project
 from cogc.frontend.lower import BuildOptions
+from cogc.frontend.project_size import check_budget
 from cogc.ir.lock_document import render_lock
 from cogc.ir.quantities import parse_size
 from cogc.ir.size import SizePart, stage_totals, total_bytes
@@ -242,3 +243,9 @@ def test_sizes_are_known_for_both_architectures() -> None:
     names = ("torch", "tensorflow", "onnxruntime-gpu")
     assert {(name, architecture) for name in names for architecture in ("amd64", "arm64")} <= known
     assert ("tensorflow-cpu", "amd64") in known
+
+
+def test_a_budget_that_is_exceeded_by_little_is_told_with_the_difference() -> None:
+    parts = (SizePart(stage="model", what="the project's code", size_bytes=6_008_000_000, certainty="exact"),)
+    (found,) = check_budget(parts, 6_000_000_000, None)
+    assert found.message == "the image will have about 6 GB, 8 MB over its budget of 6 GB"
