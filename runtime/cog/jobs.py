@@ -181,7 +181,7 @@ class Job:
         if files:
             try:
                 files = self.stage.place(files, is_last=True)
-            except OSError as problem:
+            except Exception as problem:  # also what closed files, odd paths and the model's own file objects raise
                 output, files = None, []
                 failure = self.failed(problem)
                 status, error = failure["status"], failure.get("error")

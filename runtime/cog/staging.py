@@ -30,7 +30,10 @@ class Stage:
         self._yielded: set[str] = set()
 
     def place(self, files: Iterable[FoundFile], *, is_last: bool) -> list[dict[str, Any]]:
-        """The `files` of a frame; `is_last` when the model has returned. Errors: `OSError`."""
+        """The `files` of a frame; `is_last` when the model has returned.
+
+        Errors: `OSError`, and whatever reading from an object of the model raises.
+        """
         placed: list[dict[str, Any]] = []
         moved: dict[str, str] = {}
         try:
@@ -50,7 +53,11 @@ class Stage:
         if isinstance(found.source, io.IOBase):
             name = own_name(found.source)  # empty: the server knows what it is called where it goes
             path = _new_file(name)
-            copy_to(found.source, path)
+            try:
+                copy_to(found.source, path)
+            except BaseException:
+                remove([path])
+                raise
             return _entry(found, path, name, True)
         given = os.fspath(found.source)
         name = os.path.basename(given)

@@ -66,6 +66,26 @@ def test_models_do_not_see_the_arguments_of_the_worker(worker):
     assert worker(source).predict()["output"] == 4
 
 
+def test_files_that_cannot_be_read_fail_their_prediction_only(worker, tmp_path):
+    source = """
+        import io
+        class Broken(io.RawIOBase):
+            def read(self, size=-1):
+                raise RuntimeError("no more")
+        def predict(kind: str) -> Any:
+            if kind == "closed":
+                with open("closed.txt", "w") as file:
+                    return file
+            return {"null": Path("a\\0b"), "odd": Path("a\\ud800"), "broken": Broken()}[kind]
+        """
+    found = worker(source, "predict")
+    for kind, error in (("closed", "closed file"), ("null", "null byte"), ("odd", "encode"), ("broken", "no more")):
+        done = found.predict({"kind": kind})
+        assert done["status"] == "failed"
+        assert error in done["error"]
+    assert list(tmp_path.rglob("cog-output-*")) == []
+
+
 def test_a_worker_ends_when_its_socket_closes(worker):
     assert worker(ECHO).end() == 0
 
