@@ -1,4 +1,5 @@
-"""What all tests share: the flag that rewrites golden files, and Hypothesis settings that suit a shared machine."""
+"""What all tests share: the flag that rewrites golden files, Hypothesis settings that suit a shared machine, interrupts that
+arrive, and another try where a network did not answer."""
 
 from __future__ import annotations
 

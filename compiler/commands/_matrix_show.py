@@ -16,9 +16,10 @@ from ..ir.resolver.reasons import BROUGHT_BY
 if TYPE_CHECKING:
     from ..ir.matrix import BuildVariant, Matrix, Release
 
-__all__ = ["is_shown", "show_package"]
+__all__ = ["is_shown", "package_of", "show_package"]
 
 _ARCHITECTURES = ("amd64", "arm64")
+_WANTED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*([=<>!~].*)?")
 
 
 def is_shown(table: Mapping[str, Any]) -> bool:
@@ -26,9 +27,15 @@ def is_shown(table: Mapping[str, Any]) -> bool:
     return "package" in table
 
 
+def package_of(wanted: str) -> str | None:
+    """The package in `torch==2.8.0`, whether or not there are such releases; None for what names none."""
+    found = _WANTED.fullmatch(wanted)
+    return canonicalize_name(found[1]) if found is not None else None
+
+
 def show_package(matrix: Matrix, wanted: str, format: str) -> str | None:
     """What the matrix says about `torch`, `torch==2.8.0` or `torch>=2.6`; None for what it does not have."""
-    found = re.fullmatch(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*([=<>!~].*)?", wanted)
+    found = _WANTED.fullmatch(wanted)
     if found is None:
         return None
     name, text = canonicalize_name(found[1]), re.sub(r"^=(?!=)", "==", (found[2] or "").strip())

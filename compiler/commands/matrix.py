@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Callable
 
@@ -79,10 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from packaging.utils import canonicalize_name
-
     from ..ir.matrix import Matrix
-    from ._matrix_show import is_shown, show_package
+    from ._matrix_show import is_shown, package_of, show_package
 
     wanted = arguments.operands[0]
     tables, found = _in_use(arguments)
@@ -96,7 +93,7 @@ def _show(arguments: argparse.Namespace) -> int:
     text = show_package(Matrix(tables.version, table), wanted, arguments.format)
     if text is None:
         names = [name for name in documents if is_shown(documents[name])]
-        package = canonicalize_name(re.split(r"[\s=<>!~]", wanted.strip(), maxsplit=1)[0])
+        package = package_of(wanted)
         if package in names:
             hint = f"`cogc matrix show {package}` lists those it has"
             return fail([report("COG503", f"the matrix has no release {wanted}", hint=hint)], None, arguments.format)

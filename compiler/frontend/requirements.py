@@ -25,14 +25,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import unquote
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement as PackagingRequirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from ..diagnostics import Diagnostic, Note, report
-from ..ir.requirement import Requirement, RequirementKind
+from ..ir.requirement import Requirement, RequirementKind, path_of_url
 from ..record import record
 from ..source import Span
 from .files import FileProblem, Files
@@ -487,7 +486,7 @@ def _bare_url(statement: _Statement, scope: _Scope) -> _Result:
         statement,
         kind="vcs" if is_vcs else "url",
         text=statement.body,
-        name=name or (None if is_vcs else _wheel_name(unquote(url.partition("#")[0].partition("?")[0]))),
+        name=name or (None if is_vcs else _wheel_name(path_of_url(url))),
         extras=extras,
         marker=marker,
         url=url,

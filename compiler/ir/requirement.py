@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
+from urllib.parse import unquote
 
 from ..record import record
 from .node import Node
 
-__all__ = ["Requirement", "RequirementKind", "requirement_over_ssh"]
+__all__ = ["Requirement", "RequirementKind", "path_of_url", "requirement_over_ssh"]
 
 RequirementKind: TypeAlias = Literal["package", "url", "vcs", "artifact", "editable", "option", "constraint", "opaque"]
 
@@ -41,6 +42,15 @@ class Requirement(Node):
     url: str | None = None
     path: str | None = None
     options: tuple[tuple[str, str], ...] = ()
+
+
+def path_of_url(url: str) -> str:
+    """What a URL names, unquoted, without its query and fragment.
+
+    >>> path_of_url("https://example.com/torch-2.8.0%2Bcu126.whl?raw#sha256=0")
+    'https://example.com/torch-2.8.0+cu126.whl'
+    """
+    return unquote(url.partition("#")[0].partition("?")[0])
 
 
 def requirement_over_ssh(requirements: Iterable[Requirement]) -> Requirement | None:

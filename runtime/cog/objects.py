@@ -136,18 +136,18 @@ def _default(cls: Any, owner: type, name: str) -> tuple[Any, str | None]:
     value = attribute.default if attribute is not None else vars(owner).get(name, MISSING)
     if type(value).__name__ in ("Field", "FieldInfo") or isinstance(value, FieldInfo):
         return _described(value, value)
-    return (MISSING if _is_absent(value) and value is not None else value), None
+    return _given(value), None
 
 
 def _described(info: Any, declared: Any) -> tuple[Any, str | None]:
     description = getattr(info, "description", None)
     for holder in (declared, info):
-        if not _is_absent(getattr(holder, "default_factory", None)):
+        if _given(getattr(holder, "default_factory", None)) not in (None, MISSING):
             return holder, description
-    value = getattr(info, "default", MISSING)
-    return (MISSING if _is_absent(value) and value is not None else value), description
+    return _given(getattr(info, "default", MISSING)), description
 
 
-def _is_absent(value: Any) -> bool:
+def _given(value: Any) -> Any:
+    """A default, or `MISSING` where the library has its own value for none."""
     names = ("PydanticUndefinedType", "UndefinedType", "_MISSING_TYPE", "_Nothing")
-    return value is None or value is ... or value is MISSING or type(value).__name__ in names
+    return MISSING if value is ... or type(value).__name__ in names else value

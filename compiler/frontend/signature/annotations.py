@@ -192,10 +192,9 @@ class TypeReader:
         """What a name stands for: in the class around a method, in its module, or without having been imported."""
         if where.owner is not None and isinstance(node, ast.Name):
             binding = self._project.class_bindings(where.owner).get(node.id)
-            is_type = where.place != "field" or (
-                isinstance(binding, Defined) and isinstance(binding.node, ast.ClassDef)
-            )
-            if isinstance(binding, Assigned | Defined) and is_type:
+            is_class = isinstance(binding, Defined) and isinstance(binding.node, ast.ClassDef)
+            # Around a field, other names may be those of fields (`date: date = None`).
+            if isinstance(binding, Assigned | Defined) and (is_class or where.place != "field"):
                 return ClassMember(where.module, where.owner, node.id, binding)
         symbol = self._project.resolve(node, where.module)
         if isinstance(symbol, Undefined):

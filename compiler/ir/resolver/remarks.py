@@ -222,7 +222,7 @@ def _preloading(decision: Decision) -> Iterator[Diagnostic]:
 
 def _other_indexes(problem: Problem) -> Iterator[Diagnostic]:
     """COG246: an index of which nothing is known, where packages of the matrix are asked for."""
-    if not problem.packages & {"torch", "vllm", "xformers", "jax", "onnxruntime-gpu", *TENSORFLOW_FAMILY}:
+    if not problem.packages & {*_DECIDING_CUDA, "xformers"}:
         return
     for line in problem.indexes.others:
         url = next(

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from urllib.parse import unquote
 
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from ...record import record
-from ..requirement import Requirement
+from ..requirement import Requirement, path_of_url
 
 __all__ = ["Wheel", "wheel_of"]
 
@@ -46,7 +45,7 @@ class Wheel:
 def wheel_of(requirement: Requirement) -> Wheel | None:
     """The wheel that a line names by its URL or path; None for other lines and for names that are no wheel's."""
     if requirement.kind == "url" and requirement.url is not None:
-        path = unquote(requirement.url.partition("#")[0].partition("?")[0])
+        path = path_of_url(requirement.url)
     elif requirement.path is not None:
         path = requirement.path
     else:
